@@ -1,0 +1,30 @@
+"""What the masking service takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.preprocess.pose_estimation.pose import Pose
+from infra.serving.arrays import spec
+
+KINDS = ("upper", "lower", "dress")
+
+
+@dataclass(frozen=True)
+class MaskInput:
+    """`picture` uint8 HxWx3 RGB; `subject` is "person" (the one of `pose`) or "garment"."""
+
+    picture: spec("uint8", "H", "W", 3)
+    subject: str = "person"
+    pose: Pose | None = None  # of the person, where it is known; never needed for a garment
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Coverage of the subject, and what was learnt on the way."""
+
+    alpha: spec("uint8", "H", "W")  # uint8 HxW, 0 to 255
+    class_logits: spec("float16", 256, 256, 6) | None = None  # 256x256x6 float16, selfie-multiclass of the whole picture
+    kinds: spec("float32", 3) | None = None  # garments: float32 shares of 1 over KINDS, a guess by the silhouette
+    evidence: float | None = None  # garments: how much speaks for a garment at all; see masking.embedded
+    worn: bool = False  # garments: photographed on a person or mannequin
