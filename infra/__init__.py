@@ -1,0 +1,3 @@
+"""Everywear: virtual try-on on your own machines."""
+
+__version__ = "0.1.0"

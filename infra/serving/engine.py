@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
+from infra.serving.settings import Settings
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -39,6 +41,11 @@ class Engine(ABC, Generic[In, Out]):
     wants: ClassVar[tuple[str, ...]] = ()  # other services' results that save it work: "pose", "mask"
     max_batch: ClassVar[int] = 1
     note: ClassVar[str] = ""  # what a user should know of its answers, in one sentence
+
+    @classmethod
+    def configured(cls, settings: Settings) -> Engine[In, Out]:
+        """The engine as the settings want it, unloaded."""
+        return cls()
 
     @abstractmethod
     def load(self, weights: WeightsPath, threads: int) -> None:

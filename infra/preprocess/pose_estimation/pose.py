@@ -34,6 +34,12 @@ class Pose:
     face: spec("float32", 468, 3) | None = None  # 468x3 float32 mesh: x, y, z pixels
     probability: spec("uint8", "H", "W") | None = None  # uint8 HxW, 0 to 255: the pose network's own map of the chosen person
 
+    def extent(self) -> np.ndarray:
+        """Kx2 points of the chosen person that lie in the picture or would, for framing them."""
+        if self.landmarks is not None:
+            return self.landmarks[:, :2]
+        return self.people[0][self.people[0, :, 2] > 0, :2]
+
     def moved(self, affine: np.ndarray, size: tuple[int, int]) -> Pose:
         """The same pose in another picture. `affine` 2x3 maps old to new pixels (no shear), `size` is (height, width)."""
         scale = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))

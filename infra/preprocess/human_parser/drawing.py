@@ -1,0 +1,36 @@
+"""Parse maps as pictures."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from infra.preprocess.human_parser.labels import voc_palette
+
+_PALETTE = voc_palette()
+
+
+def parse_png(labels: np.ndarray) -> bytes:
+    """A label map (uint8 HxW) as a palette PNG in the published colours.
+
+    The pixel values are the labels: readers must take the index (Pillow's mode P), not the colour.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(labels)
+    picture.putpalette(_PALETTE.tobytes())
+    out = io.BytesIO()
+    picture.save(out, format="PNG")
+    return out.getvalue()
+
+
+def parse_picture(labels: np.ndarray) -> np.ndarray:
+    """A label map (uint8 HxW) in the published colours, uint8 HxWx3 RGB."""
+    return _PALETTE[labels]
+
+
+def parse_overlay(picture: np.ndarray, labels: np.ndarray, strength: float = 0.55) -> np.ndarray:
+    """The photo (uint8 HxWx3 RGB) with its labels' colours laid over it where there is a label."""
+    share = (labels > 0)[..., None] * np.float32(strength)
+    return (picture * (1 - share) + _PALETTE[labels] * share).round().astype(np.uint8)

@@ -1,0 +1,38 @@
+"""What the network calls "others": shoes at the feet, hats on the head, held things."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from infra.preprocess.human_parser.labels import Cihp
+from infra.preprocess.human_parser.multiclass.places import Places
+from infra.preprocess.human_parser.multiclass.scene import Scene
+from infra.preprocess.selfie_multiclass import OTHERS
+
+HELD = 20  # bags and other things in the hand: in the person's alpha, background in the parse map
+
+_KERNEL = np.ones((3, 3), np.uint8)
+
+
+def label_accessories(scene: Scene, place: Places, labels: np.ndarray) -> None:
+    """Writes shoes, hats and held things; the rest (belts, badges, buckles) keeps 0, to take the label around it."""
+    feet = np.minimum(place.foot["left"], place.foot["right"])
+    legs = np.maximum(place.leg_at["left"], place.leg_at["right"])
+    shoe = np.where(place.foot["left"] < place.foot["right"], Cihp.LEFT_SHOE, Cihp.RIGHT_SHOE)
+    count, region = scene.components((scene.kind == OTHERS) & (labels == 0))
+    for n in range(1, count):
+        piece = region == n
+        if feet[piece].min() < 1.0 and legs[piece].mean() > 1.5:
+            labels[piece] = shoe[piece]
+        elif 0.3 < place.head_y[piece].mean() < 1.2 and np.abs(place.head_x[piece]).min() < 0.5:
+            labels[piece] = Cihp.HAT
+        elif piece.sum() > 0.004 * len(labels) and _at_rim(scene, piece):
+            labels[piece] = HELD
+
+
+def _at_rim(scene: Scene, piece: np.ndarray) -> bool:
+    """Whether a good part of the piece's border is the person's outline."""
+    image = scene.image(piece.astype(np.uint8))
+    ring = cv2.dilate(image, _KERNEL) > image
+    return bool((ring & ~scene.inside).sum() > 0.2 * ring.sum())

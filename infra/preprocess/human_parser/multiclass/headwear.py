@@ -1,0 +1,101 @@
+"""Cloth on the head: hats, caps, turbans, hoods, headscarves, hijabs.
+
+The network calls it clothes or accessories, wherever it ends: a hijab and the dress below it are one region. It is
+told from the garment here, because it stays on whatever is put on: nobody's head is to be uncovered.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from infra.preprocess.human_parser.labels import Cihp
+from infra.preprocess.human_parser.multiclass.colours import Colours
+from infra.preprocess.human_parser.multiclass.places import Places
+from infra.preprocess.human_parser.multiclass.scene import Scene
+from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES, FACE_SKIN, OTHERS
+
+# Head coordinates, in face heights from the middle of the face: 0.5 is the hairline, -0.5 the chin.
+_CROWN = 0.45
+_CROWN_SHARE = 0.3  # of the crown that cloth must cover; collars and raised sleeves never lie there
+_SIDE_SHARE = 0.55  # of what lies beside the face, beyond the reach of collars
+_EARS, _CHEEKS = (-0.1, 0.45), (-0.45, -0.1)
+_CHIN = -0.5
+_NECK_HALF_WIDTH, _NECK_LENGTH = 0.75, 0.38  # where cloth of one colour is parted: along the neck's base
+_DISTINCT = 0.55  # separation of two cloths' colours (0: alike, 1: nothing in common) that is believed
+
+
+def label_headwear(scene: Scene, place: Places, colours: Colours, labels: np.ndarray) -> None:
+    """Writes hat, or scarf where the cloth falls below the chin; 0 stays where the garment is."""
+    cloth = np.isin(scene.kind, (CLOTHES, OTHERS)) & (np.minimum(*place.hand.values()) > 1.0)
+    around = cloth & (np.abs(place.head_x) < 1.1) & (place.head_y > _CHIN) & (place.head_y < 1.6)
+    around &= np.minimum(*place.arm.values()) > 0.8
+    around |= _looks_like_skin(scene, place, colours, labels, around)
+    if not _is_covered(place, around):
+        return
+    upper = _connected(scene, around, around & (place.head_y > -0.25))
+    labels[upper] = Cihp.HAT
+    hanging = (upper & (place.head_y < -0.3)).sum() > 0.02 * place.head_area
+    if hanging:
+        falling = _below_chin(scene, place, colours, cloth, upper)
+        labels[upper | falling] = Cihp.SCARF
+
+
+def _is_covered(place: Places, around: np.ndarray) -> bool:
+    """Whether cloth covers the top of the head, or both of its sides: the top may be cut off, or be taken for hair."""
+    crown = (place.head_y > _CROWN) & (place.head_y < 1.0) & (np.abs(place.head_x) < 0.45)
+    if crown.sum() > 0.1 * place.head_area and around[crown].mean() > _CROWN_SHARE:
+        return True
+    beside = (np.abs(place.head_x) > 0.42) & (np.abs(place.head_x) < 0.75)
+
+    def covered(low: float, high: float) -> bool:
+        band = beside & (place.head_y > low) & (place.head_y < high)
+        sides = band & (place.head_x < 0), band & (place.head_x > 0)
+        return all(side.sum() > 0.02 * place.head_area and around[side].mean() > _SIDE_SHARE for side in sides)
+
+    return covered(*_EARS) or covered(*_CHEEKS)
+
+
+def _connected(scene: Scene, members: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The regions of ``members`` that hold at least one of ``seeds``."""
+    count, region = scene.components(members)
+    wanted = np.zeros(count, bool)
+    wanted[region[seeds]] = True
+    wanted[0] = False
+    return wanted[region]
+
+
+def _looks_like_skin(
+    scene: Scene, place: Places, colours: Colours, labels: np.ndarray, around: np.ndarray
+) -> np.ndarray:
+    """Cloth in the colour of skin, that the network took for a face: outside the face, and not of its colour."""
+    inner = (np.abs(place.head_x) < 0.3) & (np.abs(place.head_y) < 0.3) & (labels == Cihp.FACE)
+    if min(inner.sum(), around.sum()) < 0.05 * place.head_area:
+        return np.zeros(len(labels), bool)
+    outside = np.hypot(place.head_x / 0.42, place.head_y / 0.52) > 1.05
+    skin = np.isin(scene.kind, (FACE_SKIN, BODY_SKIN)) & outside
+    skin &= (np.abs(place.head_x) < 0.8) & (place.head_y > _CHIN) & (place.head_y < 1.3)
+    return skin & (colours.log_ratio(around, inner) > 0.7)
+
+
+def _below_chin(
+    scene: Scene, place: Places, colours: Colours, cloth: np.ndarray, upper: np.ndarray
+) -> np.ndarray:
+    """What hangs down of the head's cloth: by colour where garment and cloth differ, else as far as the neck."""
+    arm = np.minimum(*place.arm.values())
+    flank = cloth & (place.down > 0.4) & (place.down < 0.9) & ((np.abs(place.side) > 0.15) | (place.down > 0.6))
+    sleeve = cloth & (arm < 0.9) & (place.down > 0.12) & (place.down < 0.8)
+    garment = (flank | sleeve) & ~upper
+    # In face heights above the base of the neck.
+    neck = _CHIN - _NECK_LENGTH * np.sqrt(np.clip(1 - (place.head_x / _NECK_HALF_WIDTH) ** 2, 0, 1))
+    score = np.clip((place.head_y - neck) / 0.15, -1, 2)
+    if garment.sum() > 0.3 * place.head_area:
+        ratio = colours.log_ratio(upper, garment)
+        if (ratio[upper].mean() - ratio[garment].mean()) / 4 > _DISTINCT:
+            score = np.where(score < 0, 0.6 * score + ratio, score + ratio)
+    below = (cloth & (place.head_y <= _CHIN)) | upper
+    seeds = np.full(scene.inside.shape, 3, np.int32)
+    seeds[scene.inside] = np.where(below, np.where(upper | (score > 0.8), 1, np.where(score < -0.8, 2, 0)), 3)
+    photo = cv2.cvtColor(scene.lab.astype(np.uint8), cv2.COLOR_LAB2RGB)
+    falling = below & (cv2.watershed(photo, seeds)[scene.inside] == 1)
+    return _connected(scene, falling | upper, upper) & ~upper

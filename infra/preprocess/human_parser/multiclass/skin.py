@@ -1,0 +1,78 @@
+"""Hair, face and bare skin: which limb a piece of skin belongs to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infra.preprocess.human_parser.labels import ARMS, SKIN, Cihp
+from infra.preprocess.human_parser.multiclass.places import Places, split
+from infra.preprocess.human_parser.multiclass.scene import SIDES, Scene
+from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES, FACE_SKIN, HAIR
+
+_KINDS = np.uint8(SKIN)
+
+
+def label_skin(scene: Scene, place: Places) -> np.ndarray:
+    """CIHP labels (N uint8) of hair, face and limbs; 0 where cloth or accessories are."""
+    labels = np.zeros(len(scene.row), np.uint8)
+    labels[scene.kind == HAIR] = Cihp.HAIR
+    on_head = (place.head_y > -0.75) & (np.abs(place.head_x) < 0.8) & (place.head_y < 1.2)
+    face = (scene.kind == FACE_SKIN) & on_head
+    skin = ((scene.kind == FACE_SKIN) & ~on_head) | (scene.kind == BODY_SKIN)
+    labels[face] = Cihp.FACE
+    distance = _distances(scene, place)
+    labels[skin] = _KINDS[distance.argmin(0)][skin]
+    _unite_hands_and_bellies(scene, place, labels, skin, distance)
+    ears = (place.head_y > -0.45) & (np.abs(place.head_x) < 0.65) & (place.head_y < 0.8)
+    labels[skin & ears & (labels == Cihp.TORSO_SKIN)] = Cihp.FACE
+    _cover_beige_legs(scene, labels)
+    return labels
+
+
+def _distances(scene: Scene, place: Places) -> np.ndarray:
+    """5xN: how far a pixel is from torso, left arm, right arm, left leg and right leg, about 1 at their outlines."""
+    torso = np.maximum(np.abs(place.side) / 0.42, np.abs(place.down - 0.45) / 0.75)
+    distance = [np.where(place.down > 1.05, 5, torso)]
+    points = scene.body.points
+    half = 0.5 * np.hypot(*(points[11] - points[12])) / scene.unit
+    for side in SIDES:
+        # Collarbones lie beside the arm's upper end: an arm begins at the shoulder joint and goes outwards.
+        inwards = np.where(place.arm_at[side] < 0.4, 8 * np.clip(0.9 * half - np.abs(place.side), 0, 1), 0)
+        # Skin beside a sleeve is the neckline's or the belly's.
+        inwards += np.where(place.arm_at[side] < place.sleeve_end[side] - 0.4, 5, 0)
+        distance.append(np.minimum(place.arm[side] + inwards, place.hand[side]))
+    covered = scene.kind == CLOTHES
+    for side in SIDES:
+        # Skin beside covered thighs is a hand.
+        core = (place.leg[side] < 0.7) & (place.down > 0.9)
+        off = (place.down < 0.95) | (place.leg_at[side] < split(place.leg_at[side][core], covered[core]) - 0.15)
+        distance.append(np.minimum(place.leg[side], place.foot[side]) + np.where(off, 5, 0))
+    return np.stack(distance)
+
+
+def _unite_hands_and_bellies(
+    scene: Scene, place: Places, labels: np.ndarray, skin: np.ndarray, distance: np.ndarray
+) -> None:
+    """A hand on the clothes is not part belly, and a bare belly is not part hand."""
+    count, region = scene.components(skin & (place.down > 0.35))
+    limb, by_hand = np.uint8(ARMS)[distance[1:3].argmin(0)], np.minimum(*place.hand.values()) < 3
+    for n in range(1, count):
+        piece = region == n
+        torso, arm = piece & (labels == Cihp.TORSO_SKIN), piece & np.isin(labels, ARMS)
+        if torso.sum() < 0.6 * arm.sum():
+            labels[torso & by_hand] = limb[torso & by_hand]
+        elif arm.sum() < 0.8 * torso.sum():
+            labels[arm] = Cihp.TORSO_SKIN
+
+
+def _cover_beige_legs(scene: Scene, labels: np.ndarray) -> None:
+    """Beige trousers look like bare legs to the network, but seldom have the hue of this person's face."""
+    chroma = scene.colour[:, 1:] - 128
+    if (labels == Cihp.FACE).sum() < 60:
+        return
+    face = np.median(chroma[labels == Cihp.FACE], 0)
+    for leg in (Cihp.LEFT_LEG, Cihp.RIGHT_LEG):
+        skin = labels == leg
+        # Real legs: up to 8 levels.
+        if skin.sum() > 60 and np.hypot(*(np.median(chroma[skin], 0) - face)) > min(11.0, 0.4 * np.hypot(*face)):
+            scene.kind[skin], labels[skin] = CLOTHES, 0

@@ -1,0 +1,140 @@
+"""Where the upper garment ends and the lower one begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from infra.preprocess.human_parser.multiclass.colours import Colours
+from infra.preprocess.human_parser.multiclass.places import Places
+from infra.preprocess.human_parser.multiclass.scene import Scene
+
+
+@dataclass
+class Waist:
+    down: float  # in torso lengths below the shoulders
+    clear: float  # 0: top and bottom look alike, 1: they differ clearly
+    bare: bool  # a band of skin lies between them
+
+
+# Where top and bottom look alike the top is rarely tucked in: suits, tracksuits, uniforms.
+UNSEEN_WAIST = 1.05
+CLEAR = 0.3
+
+
+_LEVEL, _LEVELS = 0.02, 100  # torso lengths
+
+
+def find_waist(place: Places, features: np.ndarray, cloth: np.ndarray, belly: np.ndarray) -> Waist:
+    """The height where clothes change most. The change must show in each third of the torso: prints are in the
+    middle, open jackets at the sides."""
+    at = 0.1 + _LEVEL * np.arange(_LEVELS + 1)
+    across = np.floor((place.side + 0.42) / 0.28)
+    thirds = [_change(place, features, cloth & (across == third)) for third in range(3)]
+    likely = np.exp(-0.5 * ((at - 0.85) / 0.28) ** 2) * ((at > 0.4) & (at < 1.35))
+    seen = np.isfinite(thirds).sum(0) >= 2
+    change = np.where(seen, np.min(thirds, 0), 0) * likely
+    best = int(change.argmax())
+    clear = float(np.clip((change[best] - 0.3) / 0.6, 0, 1))
+    middle = (np.abs(place.side) < 0.25) & (place.down > 0.35) & (place.down < 1.3)
+    level = ((place.down[middle] - 0.1) / _LEVEL).astype(int)
+    count = np.bincount(level, minlength=_LEVELS)
+    bare = np.bincount(level, belly[middle], minlength=_LEVELS) > 0.6 * np.maximum(count, 1)
+    dressed = np.bincount(level, cloth[middle], minlength=_LEVELS) > 5
+    if bare.sum() >= 2 and dressed[: bare.argmax()].any() and dressed[np.flatnonzero(bare)[-1] :].any():
+        return Waist(float(np.median(at[:-1][bare])), clear, True)
+    return Waist(float(at[best]) if clear >= CLEAR else UNSEEN_WAIST, clear, False)
+
+
+def _change(place: Places, features: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Bhattacharyya distance between the colours just above and just below every level of the torso; infinite
+    where one of them is hidden."""
+    members = members & (place.down > 0.1) & (place.down < 0.1 + _LEVEL * _LEVELS)
+    level, f = ((place.down[members] - 0.1) / _LEVEL).astype(np.int32), features[members]
+    moments = np.concatenate([np.ones((len(f), 1)), f, (f[:, :, None] * f[:, None, :]).reshape(-1, 16)], 1)
+    total = np.zeros((_LEVELS + 1, 21))
+    for m in range(21):
+        total[1:, m] = np.bincount(level, moments[:, m], minlength=_LEVELS)[:_LEVELS].cumsum()
+    k = np.arange(_LEVELS + 1)
+    reach = 12  # a quarter of the torso: prints and stripes average out
+    above, below = total - total[np.maximum(k - reach, 0)], total[np.minimum(k + reach, _LEVELS)] - total
+    return np.where((above[:, 0] > 25) & (below[:, 0] > 25), _bhattacharyya(above, below), np.inf)
+
+
+def _bhattacharyya(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distance of Gaussians given as sums (Kx21: count, 4 sums, 16 products)."""
+    floor = np.diag([16.0, 9.0, 9.0, 4.0])  # noise and folds
+
+    def gaussian(s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = s[:, 1:5] / np.maximum(s[:, :1], 1)
+        square = s[:, 5:].reshape(-1, 4, 4) / np.maximum(s[:, :1, None], 1)
+        return mean, square - mean[:, :, None] * mean[:, None, :] + floor
+
+    (ma, ca), (mb, cb) = gaussian(a), gaussian(b)
+    middle, d = (ca + cb) / 2, (ma - mb)[..., None]
+    distance = (d * np.linalg.solve(middle, d)).sum((1, 2)) / 8
+    logs = [np.linalg.slogdet(c)[1] for c in (middle, ca, cb)]
+    return distance + 0.5 * (logs[0] - (logs[1] + logs[2]) / 2)
+
+
+def waist_line(scene: Scene, place: Places, waist: Waist, ratio: np.ndarray, belly: np.ndarray) -> np.ndarray:
+    """Row where the upper garment ends, for every column: the cheapest path from left to right that has upper
+    colours above it and lower colours below it, near the waist, on edges and through bare skin."""
+    height, width = scene.inside.shape
+    columns = slice(int(scene.column.min()), int(scene.column.max()) + 1)
+    cost = np.zeros((height + 1, width), np.float32)
+    cost[1:] = scene.image(ratio.astype(np.float32)).cumsum(0)
+    row, column = np.mgrid[: height + 1, :width].astype(np.float32)
+    down, _ = place.body_coordinates(row, column)
+    spread = 0.08 if waist.clear >= CLEAR else 0.12
+    cost += 4 * np.minimum(0.5 * ((down - waist.down) / spread) ** 2, 20)
+    smooth = cv2.GaussianBlur(scene.lab, (0, 0), 1.0)
+    edge = np.zeros((height + 1, width), np.float32)
+    edge[1:-1] = np.abs(np.diff(smooth, axis=0)).sum(2)
+    cost -= np.minimum(edge / 4, 4)
+    # Above bare skin only the upper garment, below it only the lower one.
+    bare = scene.image(belly.astype(np.float32))
+    cost[:-1] += 3 * (bare.sum(0) - bare.cumsum(0)) + 3 * (bare.cumsum(0) - bare) - 12 * bare
+    rows = np.flatnonzero(((down[:, columns] > 0.2) & (down[:, columns] < 1.7)).any(1))
+    line = np.full(width, height)
+    line[columns] = rows[0] + _cheapest_path(cost[rows[0] : rows[-1] + 1, columns])
+    return line
+
+
+def log_ratio(place: Places, waist: Waist, colours: Colours, cloth: np.ndarray) -> np.ndarray:
+    """Log likelihood (N) of the lower garment's colour over the upper garment's, within -2..2."""
+    if waist.clear <= 0:
+        return np.zeros(len(cloth), np.float32)
+    above = cloth & (place.down > waist.down - 0.5) & (place.down < waist.down - 0.06)
+    below = cloth & (place.down < waist.down + 0.5) & (place.down > waist.down + 0.06)
+    return colours.log_ratio(below, above) * min(1.0, waist.clear / CLEAR)
+
+
+def _cheapest_path(cost: np.ndarray, slope: int = 3, bend: float = 0.7) -> np.ndarray:
+    """Row per column of the cheapest path through ``cost``, ``slope`` rows per column at most, ``bend`` per row."""
+    height, width = cost.shape
+    came = np.zeros((width, height), np.int8)
+    padded = np.full(height + 2 * slope, 1e9, np.float32)
+    options = np.empty((2 * slope + 1, height), np.float32)
+    padded[slope : slope + height] = cost[:, 0]
+    for x in range(1, width):
+        for i in range(2 * slope + 1):
+            np.add(padded[i : i + height], bend * abs(i - slope), out=options[i])
+        came[x] = options.argmin(0)
+        padded[slope : slope + height] = options.min(0) + cost[:, x]
+    line = np.zeros(width, np.int64)
+    line[-1] = padded[slope : slope + height].argmin()
+    for x in range(width - 1, 0, -1):
+        line[x - 1] = np.clip(line[x] + came[x, line[x]] - slope, 0, height - 1)
+    return line
+
+
+def cloth_features(scene: Scene) -> np.ndarray:
+    """Nx4: Lab colour (8 bit scale, chroma counted 1.5 times) and how much lightness varies around the pixel."""
+    light = np.ascontiguousarray(scene.lab[..., 0])
+    rough = np.sqrt(np.maximum(cv2.blur(light * light, (5, 5)) - cv2.blur(light, (5, 5)) ** 2, 0))
+    return np.dstack([light, 1.5 * scene.lab[..., 1:], rough])[scene.inside]
+
+

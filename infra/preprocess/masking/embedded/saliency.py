@@ -1,0 +1,28 @@
+"""U2-Net-P (Qin et al. 2020): what stands out in a picture, on OpenCV's own runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+SIZE = 320  # the size it was trained on
+# ImageNet's mean and deviation of pixels scaled to 0..1.
+_MEAN, _DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+_FUSED = "1959"  # name of the output d0, the fused map, after its sigmoid
+
+
+class Saliency:
+    """`u2netp.onnx`."""
+
+    def __init__(self, path: Path) -> None:
+        self._network = cv2.dnn.readNetFromONNX(str(path))
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """Probability float32 SIZE x SIZE, 0 to 1, of uint8 HxWx3 RGB, which is squeezed whatever its shape."""
+        small = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
+        # The brightest value becomes 1, as in the training's ToTensorLab.
+        small = (small / max(float(small.max()), 1.0) - _MEAN) / _DEVIATION
+        self._network.setInput(cv2.dnn.blobFromImage(small))
+        return self._network.forward(_FUSED)[0, 0].copy()

@@ -1,0 +1,103 @@
+"""What every service's app is made of: health, info, metrics, errors, request shell."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import Response
+
+from infra import __version__
+from infra.serving import problems
+from infra.serving.context import RequestShell
+from infra.serving.metrics import Metrics
+from infra.serving.settings import Settings
+
+Readiness = Callable[[], Awaitable[str | None]]  # None when ready, else why not
+Info = Callable[[], Awaitable[dict[str, Any]]]
+
+
+def bare_app(
+    service: str,
+    description: str,
+    settings: Settings,
+    router: APIRouter,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    why_not_ready: Readiness,
+    info: Info,
+) -> FastAPI:
+    """An app with the router's calls and those that every service has. `why_not_ready` and `info` answer for it."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(levelname)s %(message)s", force=True
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    app = FastAPI(
+        title=f"Everywear {service.replace('_', ' ')}", version=__version__, description=description, lifespan=lifespan
+    )
+    app.state.settings, app.state.metrics = settings, Metrics()
+    problems.install(app)
+    app.include_router(router)
+    app.include_router(_operations(app, why_not_ready, info))
+    app.add_middleware(RequestShell, settings=settings, metrics=app.state.metrics)
+    if settings.cors_origins:
+        answered = ["X-Request-ID", "X-Engine", "X-Notes", "Server-Timing", "Retry-After"]
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"],
+            allow_headers=["*"], expose_headers=answered,
+        )  # fmt: skip
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _operations(app: FastAPI, why_not_ready: Readiness, info: Info) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz", summary="Alive")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get(
+        "/readyz", summary="Ready to work", responses=problems.describe("engine_unavailable", "upstream_failed")
+    )
+    async def readyz() -> dict[str, str]:
+        if (reason := await why_not_ready()) is not None:
+            raise problems.Problem("engine_unavailable", reason, retry_after=2)
+        return {"status": "ready"}
+
+    @router.get("/v1/info", summary="Engine, weights, device")
+    async def read_info() -> dict[str, Any]:
+        return await info()
+
+    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    async def metrics() -> Response:
+        return Response(app.state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = problems.SCHEMA
+        anything = {"description": "Any error", "content": {problems.MEDIA_TYPE: {"schema": _PROBLEM}}}
+        for path in schema["paths"].values():
+            for operation in path.values():
+                operation["responses"].setdefault("default", anything)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+
+async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Run something that takes more than a few milliseconds without holding up the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(None, function, *args)

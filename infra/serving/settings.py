@@ -1,0 +1,74 @@
+"""Every setting of every service, in one place: environment variables `EVERYWEAR_...`, or a `.env` file."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES = ("masking", "human_parser", "pose_estimation", "densepose", "viton", "proxy")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="EVERYWEAR_", env_file=".env", extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address that `everywear up` binds the proxy to; 0.0.0.0 for all.")
+    weights: Path | None = Field(None, description="Weights folder; by default the user's data folder.")
+    threads: int = Field(0, ge=0, description="CPU threads of one engine's run; 0 takes every core.")
+
+    masking_url: str = Field(
+        "http://127.0.0.1:8001",
+        description="Where the masking service is: the proxy asks there, `everywear up` starts it there.",
+    )
+    human_parser_url: str = Field("http://127.0.0.1:8002", description="The same for the human parser.")
+    pose_estimation_url: str = Field("http://127.0.0.1:8003", description="The same for pose estimation.")
+    densepose_url: str = Field("http://127.0.0.1:8004", description="The same for DensePose.")
+    viton_url: str = Field("http://127.0.0.1:8005", description="The same for the try-on service.")
+    proxy_url: str = Field("http://127.0.0.1:8000", description="The same for the proxy itself, which commands talk to.")
+
+    masking_engine: str = Field("auto", description="`auto` (best whose weights are there) or an engine's name.")
+    human_parser_engine: str = Field("auto", description="As above.")
+    pose_estimation_engine: str = Field("auto", description="As above.")
+    densepose_engine: str = Field("auto", description="As above.")
+    viton_engine: str = Field("auto", description="As above.")
+    blazepose_network: Literal["heavy", "full"] = Field(
+        "heavy", description="Landmark network of BlazePose: `full` saves about 35 ms and is a little less exact."
+    )
+
+    max_upload_mb: float = Field(25, gt=0, description="Largest request body, in MiB.")
+    max_megapixels: float = Field(50, gt=0, description="Largest picture, in millions of pixels, told from its header.")
+    deadline_ms: int = Field(60_000, gt=0, description="Deadline of a request that names none, in milliseconds.")
+    queue: int = Field(32, ge=1, description="Requests that may wait for one engine; more are answered 503.")
+    cache_mb: float = Field(512, ge=0, description="Memory for cached results of persons and garments; 0 caches nothing.")
+    cache_seconds: float = Field(900, ge=0, description="How long a cached result lives after it was made.")
+
+    cors_origins: list[str] = Field([], description='Web origins that may call from a browser, e.g. ["https://shop.example"].')
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    def url(self, service: str) -> str:
+        return getattr(self, f"{service}_url").rstrip("/")
+
+    def engine(self, service: str) -> str:
+        return getattr(self, f"{service}_engine")
+
+    @property
+    def engine_threads(self) -> int:
+        return self.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def max_pixels(self) -> int:
+        return int(self.max_megapixels * 1e6)
+
+    @property
+    def max_body_bytes(self) -> int:
+        return int(self.max_upload_mb * 2**20)
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

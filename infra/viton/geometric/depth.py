@@ -1,0 +1,121 @@
+"""Which parts of the person lie in front of a new garment: arms, hands, hair and head, things held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from infra.preprocess.human_parser.labels import ARMS, Cihp
+from infra.viton.geometric.arms import limb_zone
+from infra.viton.geometric.body import LIMBS, Body
+from infra.viton.geometric.fill import local_mean
+from infra.viton.geometric.scene import OldGarment, Scene
+
+_LANDMARKS = {3: 14, 4: 16, 6: 13, 7: 15}  # BODY_25 elbows and wrists -> BlazePose landmarks
+
+
+@dataclass(frozen=True)
+class ArmInFront:
+    """One arm against the garment. `side` 0 is left in the picture; maps are float32 HxW, 0 to 1."""
+
+    side: int
+    bare: np.ndarray  # of the undressed photo: arm that covers the torso's cloth
+    hand: np.ndarray  # visible hand, which covers every other sleeve
+    beyond: np.ndarray  # past the wrist: no sleeve of its own
+    behind: bool  # the forearm goes behind the torso
+    depth: float  # of elbow and wrist, pixels; smaller is nearer
+
+
+def arms_in_front(scene: Scene, body: Body, old: OldGarment, trunk: np.ndarray) -> list[ArmInFront]:
+    """Both arms, the farther one first."""
+    visible = np.isin(scene.parse, (*ARMS, Cihp.GLOVE))
+    return sorted((_arm(scene, body, old, trunk, visible, side) for side in (0, 1)), key=lambda arm: -arm.depth)
+
+
+def _arm(
+    scene: Scene, body: Body, old: OldGarment, trunk: np.ndarray, visible: np.ndarray, side: int
+) -> ArmInFront:  # fmt: skip
+    shoulder, elbow, wrist = body.arms[side]
+    radius = body.arm_radius[side]
+    forearm = wrist - elbow
+    along = forearm / max(float(np.hypot(*forearm)), 1.0)
+    tip = wrist + 0.6 * forearm
+    hand = visible & _hand_zone(scene, body, side, wrist, tip, radius)
+    y, x = np.ogrid[: scene.shape[0], : scene.shape[1]]
+    past = (x - wrist[0]) * along[0] + (y - wrist[1]) * along[1]
+    beyond = np.clip((past - 0.01 * body.span) / 4 + 0.5, 0, 1).astype(np.float32)
+    hand &= beyond > 0.1
+    depth = _depth(scene, body, side)
+    lower = limb_zone(scene.shape, [np.stack([elbow, wrist])], radius[None, 1:])
+    inside = (lower & trunk).sum() / max(lower.sum(), 1)
+    behind = bool(inside > 0.35 and hand.sum() < 0.3 * radius[2] ** 2 and (depth > 0 or not body.seen[side]))
+    # From the middle of the upper arm on, what is seen of an arm hangs in front of the torso's cloth.
+    root = 0.45 * shoulder + 0.55 * elbow
+    reach = np.array([[1.5, 1.5, 3.6, 3.6]]) * radius[[1, 1, 2, 2]]
+    around = limb_zone(scene.shape, [np.stack([root, elbow, wrist, tip])], reach)
+    bare = visible & around
+    if not behind:
+        naked = limb_zone(scene.shape, [np.stack([root, elbow, wrist])], 0.97 * radius[None])
+        bare |= naked & old.gone
+    return ArmInFront(side, _soft(bare), _soft(hand), beyond, behind, depth)
+
+
+def _hand_zone(
+    scene: Scene, body: Body, side: int, wrist: np.ndarray, tip: np.ndarray, radius: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """The seen hand's 21 points with flesh around them, else a cone from the wrist on."""
+    zone = limb_zone(scene.shape, [np.stack([wrist, tip])], np.full((1, 2), 2.2 * radius[2]))
+    for points in scene.hands:
+        if (points[:, 2] > 0).sum() >= 10 and np.hypot(*(points[0, :2] - wrist)) < 0.3 * body.span:
+            hull = cv2.convexHull(points[points[:, 2] > 0, :2].astype(np.float32))
+            canvas = cv2.fillConvexPoly(np.zeros(scene.shape, np.uint8), np.rint(hull).astype(np.int32), 1)
+            reach = 2 * int(0.5 * radius[2]) + 1
+            zone |= cv2.dilate(canvas, np.ones((reach, reach), np.uint8)) > 0
+    return zone
+
+
+def _depth(scene: Scene, body: Body, side: int) -> float:
+    """Mean z of elbow and wrist against the shoulder's; 0 where the pose has no depth."""
+    if scene.depth is None:
+        return 0.0
+    left_in_picture = scene.points[2, 0] <= scene.points[5, 0]
+    joints = LIMBS[side if left_in_picture else 1 - side][:3]
+    shoulder = scene.depth[12 if joints[0] == 2 else 11]
+    return float(np.mean([scene.depth[_LANDMARKS[j]] for j in joints[1:]]) - shoulder)
+
+
+def _soft(region: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(region.astype(np.float32), (0, 0), 1.0)
+
+
+def hair_and_head(scene: Scene, old: OldGarment) -> tuple[np.ndarray, np.ndarray]:
+    """The head in front of the garment: coverage float32 HxW and colours uint8 HxWx3 free of the old garment's.
+
+    The interior is the photo's own. In a band along the old garment strands of hair are mixed with it: there coverage
+    is where the pixel lies between the cloth's and the hair's colour nearby.
+    """
+    head = scene.head.astype(np.uint8)
+    coverage = np.clip(cv2.GaussianBlur(head.astype(np.float32), (0, 0), 1.2) * 1.6 - 0.3, 0, 1)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+    core, wide = cv2.erode(head, disc), cv2.dilate(head, disc)
+    cloth = cv2.erode((old.gone & (head == 0)).astype(np.uint8), disc)
+    near_cloth = cv2.dilate(cloth, np.ones((25, 25), np.uint8))
+    hair = cv2.dilate((scene.parse == Cihp.HAIR).astype(np.uint8), disc)
+    band = (wide & near_cloth & hair & (core == 0)) > 0
+    if band.sum() < 50:
+        return coverage, scene.photo
+    photo = scene.photo.astype(np.float32)
+    inner, outer = (local_mean(photo, part.astype(np.float32), 8)[band] for part in (core, cloth))
+    span = inner - outer
+    strength = (span**2).sum(1)
+    share = np.clip(((photo[band] - outer) * span).sum(1) / (strength + 1e-3), 0, 1)
+    trust = np.clip(strength / 60.0**2 - 0.3, 0, 1)
+    plain = coverage[band]
+    mixed = np.clip(share * 1.25 - 0.2, 0, 1) * trust + plain * (1 - trust)
+    coverage[band] = mixed
+    colours = scene.photo.copy()
+    freed = photo[band] * share[:, None] + inner * (1 - share[:, None])
+    colours[band] = np.clip(photo[band] + (freed - photo[band]) * trust[:, None], 0, 255)
+    return coverage, colours

@@ -1,0 +1,43 @@
+"""From a product photo and its cut-out to the garment's structure."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from infra.imaging.matting_colours import freed_colours
+from infra.serving.engine import EngineError
+from infra.viton.geometric.garment import Garment
+from infra.viton.geometric.garment_lower import analyse_lower
+from infra.viton.geometric.garment_outline import keep_large
+from infra.viton.geometric.garment_upper import analyse_upper
+
+WORKING_SIDE = 1024  # pixels: the longer side of the picture that is analysed and warped; frames are no larger
+LEAST_SIDE = 24  # pixels of the working picture: less cloth in width or height shows no structure
+LEAST_PART = 0.02  # of the largest piece of cloth: smaller pieces of a cut-out are stray
+
+
+def analyse_garment(picture: np.ndarray, alpha: np.ndarray, kind: str) -> Garment:
+    """Structure of the garment in a picture uint8 HxWx3 RGB with its alpha uint8 HxW.
+
+    `kind` is "upper", "lower" or "dress". Raises `EngineError("no_garment")` where the alpha holds no cloth.
+    """
+    picture, alpha = _working_size(picture, alpha)
+    alpha = np.where(keep_large(alpha > 127, LEAST_PART) | (alpha <= 127), alpha, 0).astype(np.uint8)
+    cloth = alpha > 127
+    columns, rows = np.flatnonzero(cloth.any(0)), np.flatnonzero(cloth.any(1))
+    if not len(rows) or min(columns[-1] - columns[0], rows[-1] - rows[0]) < LEAST_SIDE:
+        raise EngineError("no_garment", "The garment's photo shows no garment, or one too small to tell its shape.")
+    rgb = freed_colours(picture, alpha)
+    return analyse_lower(alpha, rgb) if kind == "lower" else analyse_upper(picture, alpha, rgb, kind)
+
+
+def _working_size(picture: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shrunk so that the longer side is at most `WORKING_SIDE`, with a rim of background so that outlines close."""
+    scale = WORKING_SIDE / max(alpha.shape)
+    if scale < 1:
+        size = (max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    rim = [(8, 8), (8, 8)]
+    return np.pad(picture, [*rim, (0, 0)], mode="edge"), np.pad(alpha, rim)

@@ -1,0 +1,124 @@
+"""The front neckline of a flat garment: the curve below which cloth hangs before the chest, not behind the neck."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from infra.viton.geometric.garment_outline import first_row
+
+POWERS = (1.0, 1.4, 2.0, 2.8)  # V, sweetheart, round, boat: the curve is 1 - |u|^p
+DEEPEST = 2.4  # half widths of the neck
+GOOD = 0.85  # of the best support: curves that may be the neckline
+RIB = (0.07, 0.45)  # half widths: how far above its lower seam a collar's own edge lies
+CREW_DEPTH = 0.42  # half widths: an average crew neck, where nothing is seen
+COLUMNS = 41
+
+
+def find_neckline(picture: np.ndarray, mask: np.ndarray, neck: np.ndarray, collar: bool) -> np.ndarray:
+    """Front neckline (41, 2) between the two neck points (2, 2).
+
+    y = line between the points + depth (1 - |u|^p), by edge support; each column then snaps to the edge.
+    `picture` uint8 RGB, `mask` bool HxW. Where no inner back is seen, the outline itself is the neckline.
+    """
+    half = max((neck[1, 0] - neck[0, 0]) / 2, 1.0)
+    u = np.linspace(-1, 1, COLUMNS)
+    x = neck.mean(0)[0] + u * half
+    base = np.interp(u, [-1, 1], neck[:, 1])
+    columns = np.clip(x.astype(int), 0, mask.shape[1] - 1)
+    outline = np.array([first_row(mask[:, c]) for c in columns], float)
+    bottom = int(min(base.max() + (DEEPEST + 0.6) * half, mask.shape[0]))
+    lab = _log_lab(picture[:bottom])
+    vertical = np.abs(cv2.Sobel(lab, cv2.CV_32F, 0, 1, scale=1 / 8)).sum(2)
+    horizontal = np.abs(cv2.Sobel(lab, cv2.CV_32F, 1, 0, scale=1 / 8)).sum(2)
+    middle = slice(COLUMNS // 2 - 4, COLUMNS // 2 + 5)
+    dip = max(0.0, float(np.median((outline - base)[middle])))
+    least = max(0.22 * half, dip + 0.16 * half)
+    depth, power, support = _curve_support(lab, vertical, horizontal, base, columns, outline, half, least)
+    outline_curve = np.stack([x, np.maximum(outline, base)], 1)
+    if not len(depth):
+        return outline_curve
+    good = support > max(GOOD * support.max(), 0.22)
+    needed = 0.50 if dip > 0.35 * half else 0.24  # an open neckline need not have a back
+    if support.max() < needed or not good.any():
+        if dip > 0.3 * half or collar:
+            return outline_curve
+        return np.stack([x, base + CREW_DEPTH * half * (1 - u**2)], 1)
+    best = _front_edge(depth / half, support, good)
+    y = base + depth[best] * (1 - np.abs(u) ** power[best])
+    return np.stack([x, _snapped(y, columns, vertical + 0.7 * horizontal, outline, 0.16 * half)], 1)
+
+
+def _log_lab(picture: np.ndarray) -> np.ndarray:
+    """float32 HxWx3: smoothed Lab; lightness is taken to the log, since on black cloth small steps count."""
+    lab = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 1.2).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab[..., 0] = 34 * np.log1p(lab[..., 0] / 8)
+    return lab
+
+
+def _front_edge(depth: np.ndarray, support: np.ndarray, good: np.ndarray) -> int:
+    """Index of the front neckline among the good curves.
+
+    Above it lies the back collar's seam, below it the front collar's: from the deepest good curve, which is the
+    one or the other, go up once if another good curve lies a collar's width above it.
+    """
+    deepest = depth[good].max()
+    best = _strongest(support, good & (depth > deepest - RIB[0]))
+    above = good & (depth < depth[best] - RIB[0]) & (depth > depth[best] - RIB[1])
+    return _strongest(support, above) if above.any() else best
+
+
+def _strongest(support: np.ndarray, among: np.ndarray) -> int:
+    return int(np.argmax(np.where(among, support, -np.inf)))
+
+
+def _curve_support(
+    lab: np.ndarray, vertical: np.ndarray, horizontal: np.ndarray, base: np.ndarray, columns: np.ndarray,
+    outline: np.ndarray, half: float, least: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """(depth, power, support 0 to 1) of every curve of the family.
+
+    Support is the mean of g / (g + 2.5) along the curve, g the colour step across it, and is up to halved where
+    the steps' colours do not agree: stripes and prints step to and fro, a neckline steps one way.
+    """
+    u = np.linspace(-1, 1, len(base))
+    depths = np.arange(least, DEEPEST * half, max(1.5, 0.012 * half))
+    inner = slice(4, -4)
+    reach = max(3, int(0.05 * half))
+    found = []
+    for power in POWERS:
+        shape = 1 - np.abs(u) ** power
+        slope = np.abs(np.gradient(shape, u))[None] / half * depths[:, None]
+        y = base[None] + depths[:, None] * shape[None]
+        inside = y[:, len(u) // 2] < vertical.shape[0] - 1
+        rows = np.clip(y.astype(int), 0, vertical.shape[0] - 1)
+        step = (vertical[rows, columns[None]] + horizontal[rows, columns[None]] * slope) / np.hypot(1, slope)
+        step = np.where(y > outline[None] + 5, step, 0)[:, inner]
+        below, above = (np.clip(rows + d, 0, vertical.shape[0] - 1)[:, inner] for d in (reach, -reach))
+        change = lab[below, columns[None, inner]] - lab[above, columns[None, inner]]
+        agreement = np.linalg.norm(change.mean(1), axis=1) / (np.linalg.norm(change, axis=2).mean(1) + 1.0)
+        support = (step / (step + 2.5)).mean(1) * (0.5 + 0.5 * agreement)
+        support -= 0.06 * np.maximum(depths / half - 0.9, 0)
+        found.append(np.stack([depths, np.full_like(depths, power), support])[:, inside])
+    depth, power, support = np.concatenate(found, 1)
+    return depth, power, support
+
+
+def _snapped(y: np.ndarray, columns: np.ndarray, edges: np.ndarray, outline: np.ndarray, reach: float) -> np.ndarray:
+    """Move each point of a curve up or down to the edge, neighbours together (Viterbi over the columns)."""
+    offsets = np.linspace(-reach, reach, 33)
+    rows = np.clip((y[:, None] + offsets).astype(int), 0, edges.shape[0] - 1)
+    gain = edges[rows, columns[:, None]]
+    gain = gain / (gain + 3.0) - 0.15 * np.abs(offsets / reach)
+    gain[rows <= outline[:, None] + 4] = -0.3
+    jump = 0.9 * np.abs(offsets[:, None] - offsets[None]) / reach
+    total, choices = np.where(np.abs(offsets) < 0.1 * reach, 0.0, -9.0), []
+    for line in gain:
+        options = total[None] - jump
+        choices.append(options.argmax(1))
+        total = options.max(1) + line
+    k, moved = int(np.argmax(total - 3 * np.abs(offsets / reach))), []
+    for pick in choices[::-1]:
+        moved.append(offsets[k])
+        k = int(pick[k])
+    return y + np.convolve(np.pad(moved[::-1], 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], "valid")

@@ -1,0 +1,97 @@
+"""Outlines of flat garments: mirror axis, half outline, bays and support points."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from infra.viton.geometric.polyline import polyline_length, resample
+
+LEAST_OPENING = 0.12  # of the garment's width: smaller dips of the top edge are a collar's folds
+
+
+def mirror_axis(mask: np.ndarray) -> float:
+    """x about which the mask bool HxW agrees best with its mirror image."""
+    step = max(1, mask.shape[1] // 128)
+    small = mask[::step, ::step].astype(np.float32)
+    columns = np.flatnonzero(small.any(0))
+    middle = (columns[0] + columns[-1]) / 2
+    best, best_score = middle, -1.0
+    for candidate in np.arange(middle - 6, middle + 6.1, 0.5):
+        matrix = np.float32([[-1, 0, 2 * candidate], [0, 1, 0]])
+        mirrored = cv2.warpAffine(small, matrix, small.shape[::-1], flags=cv2.INTER_LINEAR)
+        score = float((small * mirrored).sum())
+        if score > best_score:
+            best, best_score = candidate, score
+    return float(best * step + (step - 1) / 2)
+
+
+def keep_large(mask: np.ndarray, share: float) -> np.ndarray:
+    """bool HxW -> its components that hold at least `share` of the largest one's area."""
+    _, tags, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    return (areas >= max(share * areas.max(), 1))[tags]
+
+
+def half_outline(mask: np.ndarray, axis: float) -> np.ndarray:
+    """Left half of the outline (n, 2), from the hem's middle up the side to the neckline's middle, in steps of 2 px."""
+    left = mask.astype(np.uint8)
+    left[:, int(round(axis)) + 1 :] = 0
+    contours, _ = cv2.findContours(left, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = max(contours, key=cv2.contourArea)[:, 0].astype(np.float64)
+    on_axis = outline[:, 0] >= outline[:, 0].max() - 2
+    outline = np.roll(outline, -int(np.argmax(np.where(on_axis, outline[:, 1], -np.inf))), axis=0)
+    on_axis = outline[:, 0] >= outline[:, 0].max() - 2
+    high = int(np.argmin(np.where(on_axis, outline[:, 1], np.inf)))
+    forward, backward = outline[: high + 1], np.vstack([outline[:1], outline[high:][::-1]])
+    path = forward if forward[:, 0].mean() < backward[:, 0].mean() else backward
+    return resample(path, max(60, int(polyline_length(path) / 2)))
+
+
+def furthest(path: np.ndarray, direction: tuple[float, float]) -> int:
+    """Index of the support point of `path` in a direction."""
+    return int(np.argmax(path @ np.asarray(direction)))
+
+
+def chord_normal(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Unit normal of a chord, outwards where the outline runs clockwise in the picture."""
+    chord = end - start
+    return np.array([chord[1], -chord[0]]) / max(float(np.hypot(*chord)), 1.0)
+
+
+def bays(path: np.ndarray) -> list[tuple[int, int, float]]:
+    """(start, end, depth) of each bay between the path and its convex hull."""
+    hull = np.sort(cv2.convexHull(path.astype(np.float32)[:, None], returnPoints=False)[:, 0])
+    found = []
+    for start, end in zip(hull[:-1], hull[1:]):
+        if end - start >= 4:
+            depth = -((path[start : end + 1] - path[start]) @ chord_normal(path[start], path[end]))
+            found.append((int(start), int(end), float(depth.max())))
+    return found
+
+
+def first_row(column: np.ndarray) -> int:
+    """Row of the first set pixel of a column; the last row where there is none."""
+    return int(column.argmax()) if column.any() else len(column) - 1
+
+
+def neck_opening(mask: np.ndarray, axis: float) -> np.ndarray | None:
+    """(2, 2) ends of the hull's edge over the neckline; None where the top does not dip there.
+
+    The convex hull bridges a neckline from collar corner to collar corner, whatever the shoulders do.
+    """
+    ys, xs = np.nonzero(mask)
+    hull = cv2.convexHull(np.stack([xs, ys], 1).astype(np.int32))[:, 0].astype(np.float64)
+    middle = ys.mean()
+    for a, b in zip(hull, np.roll(hull, -1, axis=0)):
+        left, right = (a, b) if a[0] < b[0] else (b, a)
+        if left[0] < axis < right[0] and max(a[1], b[1]) < middle:
+            width = right[0] - left[0]
+            columns = np.linspace(left[0], right[0], 15)[2:-2]
+            outline = np.array([first_row(mask[:, int(x)]) for x in columns])
+            dip = float((outline - np.interp(columns, [left[0], right[0]], [left[1], right[1]])).max())
+            balanced = abs((left[0] + right[0]) / 2 - axis) < 0.2 * width
+            wide = width > LEAST_OPENING * (xs.max() - xs.min())
+            return np.stack([left, right]) if balanced and wide and dip > 0.05 * width else None
+    return None

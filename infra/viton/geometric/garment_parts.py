@@ -1,0 +1,66 @@
+"""Splitting a cut-out at its armholes: one alpha for the torso and one per sleeve."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from infra.viton.geometric.garment import Strip
+
+OVERLAP = 0.05  # of the chest's width: torso and sleeve share this much cloth beyond the armhole
+FRILL = 0.03  # of the chest's width: cloth beyond a strip's edges and cuff that still belongs to it
+
+
+def part_alphas(
+    alpha: np.ndarray, back: np.ndarray, axis: float, shoulder: np.ndarray, armpit: np.ndarray, sides: np.ndarray,
+    sleeves: tuple[Strip | None, Strip | None],
+) -> tuple[np.ndarray, tuple[np.ndarray | None, np.ndarray | None]]:  # fmt: skip
+    """uint8 HxW alpha of the torso without the inner back, and of each sleeve.
+
+    The torso goes on beneath a sleeve for `OVERLAP`; the sleeve fades in over the same stretch, so that the
+    seam shows only where the cloth itself has one.
+    """
+    chest = max(float(armpit[1, 0] - armpit[0, 0]), 8.0)
+    overlap = max(3.0, OVERLAP * chest)
+    torso = alpha.astype(np.float32) * (1 - back.astype(np.float32) / 255)
+    parts: list[np.ndarray | None] = [None, None]
+    y, x = np.ogrid[: alpha.shape[0], : alpha.shape[1]]
+    for side, strip in enumerate(sleeves):
+        if strip is None:
+            continue
+        beyond = _beyond_armhole(x, y, shoulder[side], armpit[side], 1 if side == 0 else -1)
+        zone = _zone(alpha.shape, strip, max(3, int(FRILL * chest)))
+        # Below the armpit the side seam, not the armhole's line, parts the two.
+        torso_side = _torso_zone(alpha.shape, axis, shoulder[side], armpit[side], sides[side])
+        half = x <= axis if side == 0 else x >= axis
+        under = np.clip((overlap - beyond) / (0.3 * overlap), 0, 1) * (zone > 0)
+        torso *= np.where(half, np.maximum(torso_side, under), 1)
+        fade = np.clip(0.5 + beyond / (0.6 * overlap), 0, 1)
+        parts[side] = (alpha * zone * fade).astype(np.uint8)
+    return np.clip(torso, 0, 255).astype(np.uint8), (parts[0], parts[1])
+
+
+def _beyond_armhole(x: np.ndarray, y: np.ndarray, shoulder: np.ndarray, armpit: np.ndarray, out: int) -> np.ndarray:
+    """float HxW: how far each pixel lies beyond the line from shoulder to armpit, on the sleeve's side."""
+    line = armpit - shoulder
+    length = max(float(np.hypot(*line)), 1.0)
+    return out * ((x - shoulder[0]) * -line[1] + (y - shoulder[1]) * line[0]) / length
+
+
+def _zone(shape: tuple[int, int], strip: Strip, margin: int) -> np.ndarray:
+    zone = np.zeros(shape, np.uint8)
+    outline = np.vstack([strip.outer, strip.inner[::-1]])
+    cv2.fillPoly(zone, [np.rint(outline).astype(np.int32)], 1)
+    return cv2.dilate(zone, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)).astype(np.float32)
+
+
+def _torso_zone(
+    shape: tuple[int, int], axis: float, shoulder: np.ndarray, armpit: np.ndarray, side: np.ndarray
+) -> np.ndarray:
+    """float32 HxW: 1 on the torso's side of armhole and side seam, with a soft edge."""
+    zone = np.zeros(shape, np.uint8)
+    low, tail = side[-1], 0.1 * shape[0]
+    corners = [shoulder, armpit, *side, (low[0], low[1] + tail), (axis, low[1] + tail), (axis, 0), (shoulder[0], 0)]
+    cv2.fillPoly(zone, [np.rint(np.array(corners)).astype(np.int32)], 255)
+    zone = cv2.dilate(zone, np.ones((7, 7), np.uint8))  # the seam's own pixels
+    return cv2.GaussianBlur(zone, (0, 0), 2.0).astype(np.float32) / 255

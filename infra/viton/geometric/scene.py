@@ -1,0 +1,133 @@
+"""The part of a try-on's inputs that a garment can change, and what of it is the old garment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from infra.preprocess.human_parser.labels import ARMS, HEAD, LOWER, SHOES, UPPER, Cihp
+from infra.viton.geometric.body import Body
+from infra.viton.geometric.fill import local_mean
+from infra.viton.tryon import TryOnInput
+
+Box = tuple[slice, slice]
+
+WAIST = 0.74  # of the torso: how high a lower garment goes on under a top that is taken off
+SKIRT_BEGINS = 0.80  # of the torso: below it an old dress is a skirt
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Inputs inside the working box; coordinates count from its corner."""
+
+    photo: np.ndarray  # uint8 HxWx3
+    mask: np.ndarray  # uint8 HxW alpha of the person
+    parse: np.ndarray  # uint8 HxW CIHP
+    points: np.ndarray  # 25x3 BODY_25
+    depth: np.ndarray | None  # (33,) z of the BlazePose landmarks, pixels, smaller is nearer
+    hands: np.ndarray  # 2x21x3: the person's left, right
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.parse.shape
+
+    @property
+    def head(self) -> np.ndarray:
+        """bool HxW: face, hair and what is worn on the head, which no garment changes."""
+        return np.isin(self.parse, HEAD)
+
+
+def working_box(inputs: TryOnInput) -> Box:
+    """Part of the frame that a garment can change: the rest need not be touched."""
+    height, width = inputs.parse.shape
+    pose = inputs.pose.people[0]
+    if not (pose[[2, 5], 2] > 0).all():
+        return np.s_[:, :]
+    shoulders, hips = pose[[2, 5], :2].mean(0), [q[:2] for q in pose[[9, 12]] if q[2] > 0]
+    span = max(float(np.hypot(*(pose[2, :2] - pose[5, :2]))), 0.1 * height)
+    torso = max(float(np.hypot(*(np.mean(hips, 0) - shoulders))) if hips else 0.0, 1.5 * span)
+    columns = np.flatnonzero((inputs.mask > 8).any(0))
+    left, right = (columns[0], columns[-1]) if len(columns) else (0, width - 1)
+    top = int(np.clip(shoulders[1] - 1.2 * span, 0, height - 1))
+    bottom = int(np.clip(shoulders[1] + 1.9 * torso, top + 1, height)) if inputs.kind == "upper" else height
+    return np.s_[top:bottom, int(max(left - 0.4 * span, 0)) : int(min(right + 0.4 * span, width - 1)) + 1]
+
+
+def scene_in(inputs: TryOnInput, box: Box) -> Scene:
+    """The inputs inside the box."""
+    left, top = box[1].start or 0, box[0].start or 0
+    points, hands = inputs.pose.people[0], inputs.pose.hands
+    shift = np.float32([left, top, 0])
+    landmarks = inputs.pose.landmarks
+    hands = hands[0] if len(hands) else np.zeros((2, 21, 3), np.float32)
+    return Scene(
+        photo=np.ascontiguousarray(inputs.person[box]), mask=np.ascontiguousarray(inputs.mask[box]),
+        parse=np.ascontiguousarray(inputs.parse[box]), points=np.where(points[:, 2:] > 0, points - shift, points),
+        depth=None if landmarks is None else landmarks[:, 2],
+        hands=np.where(hands[..., 2:] > 0, hands - shift, hands),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OldGarment:
+    """bool HxW maps: what goes, and the lower garment that stays and is continued upwards where it must be."""
+
+    gone: np.ndarray
+    below: np.ndarray
+
+
+def old_garment(scene: Scene, body: Body, kind: str) -> tuple[Scene, OldGarment]:
+    """What the new garment of `kind` ("upper", "dress") replaces; stray labels beside it are given back to it."""
+    labels = (*UPPER, Cihp.DRESS) + (LOWER if kind == "dress" else ())
+    gone = np.isin(scene.parse, labels)
+    below = np.zeros(scene.shape, bool)
+    if kind == "upper":
+        below = np.isin(scene.parse, LOWER)
+        level = body.below(scene.shape)
+        # Under a new top the skirt of a dress stays on; so does a long top's lower part where nothing else is worn.
+        bare_below = not below.any()
+        skirt = gone if bare_below else scene.parse == Cihp.DRESS
+        below |= skirt & (level > SKIRT_BEGINS * body.torso)
+        gone &= ~below
+    stray = _mislabelled(scene, gone, below, 0.07 * body.span)
+    parse = np.where(stray, np.uint8(Cihp.UPPER_CLOTHES), scene.parse)
+    return replace(scene, parse=parse), OldGarment(gone | stray, below & ~stray)
+
+
+def _mislabelled(scene: Scene, gone: np.ndarray, below: np.ndarray, reach: float) -> np.ndarray:
+    """Pixels beside the old garment that the parser gave to skin or trousers though they have its colour."""
+    image, parse, gone, below = (np.ascontiguousarray(x[::2, ::2]) for x in (scene.photo, scene.parse, gone, below))
+    size = 2 * int(reach / 2) + 1
+    beside = (cv2.dilate(gone.astype(np.uint8), np.ones((size, size), np.uint8)) > 0) & ~gone
+    core = cv2.erode(gone.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
+    image = image.astype(np.float32)
+    old = local_mean(image, core, 5)
+    to_old = np.abs(image - old).sum(2)
+    stray = np.zeros(gone.shape, bool)
+    for own in (np.isin(parse, ARMS), below):
+        heart = cv2.erode((own & ~beside).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
+        if heart.sum() < 20 or not (own & beside).any():
+            continue
+        mine = local_mean(image, heart, 7)
+        to_mine = np.abs(image - mine).sum(2)
+        usual = float(np.median(to_mine[heart > 0]))  # large for patterned cloth: its own white is no stray
+        different = np.abs(old - mine).sum(2) > 55
+        stray |= own & beside & different & (to_old + 6 < 0.8 * to_mine) & (to_mine > 3 * usual + 20)
+    stray = cv2.dilate(cv2.medianBlur(stray.astype(np.uint8), 3), np.ones((3, 3), np.uint8))
+    height, width = scene.shape
+    return np.repeat(np.repeat(stray, 2, 0), 2, 1)[:height, :width] > 0
+
+
+def held_things(scene: Scene, body: Body) -> np.ndarray:
+    """bool HxW: bags, telephones, microphones: person in the mask, background in the parse map, and not a mere rim."""
+    loose = ((scene.mask > 160) & (scene.parse == Cihp.BACKGROUND)).astype(np.uint8)
+    thick = max(5, int(0.06 * body.span)) | 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick))
+    return cv2.dilate(cv2.morphologyEx(loose, cv2.MORPH_OPEN, disc), np.ones((3, 3), np.uint8)) & loose > 0
+
+
+def never_removed(scene: Scene, old: OldGarment) -> np.ndarray:
+    """bool HxW that the removal of the old garment leaves alone."""
+    return scene.head | np.isin(scene.parse, SHOES) | old.below

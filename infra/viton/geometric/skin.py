@@ -1,0 +1,88 @@
+"""Skin where none was seen: the person's own colour, lit as the visible skin is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from infra.preprocess.human_parser.labels import SKIN, Cihp
+from infra.viton.geometric.fill import grain, local_mean
+from infra.viton.geometric.scene import Scene
+
+_UNSEEN = (205.0, 165.0, 145.0)  # RGB where a picture shows no skin at all
+# A limb's brightness by its surface normal (x right, y down, z to the camera) where nothing tells: frontal light.
+_USUAL_LIGHT = np.float32([0.0, -0.03, 0.24])
+_TRUST = 4000.0  # pixels of visible skin that weigh as much as the usual light
+
+
+def visible_skin(scene: Scene, gone: np.ndarray) -> np.ndarray:
+    """bool HxW: skin, the face's too, clear of what is removed."""
+    near = cv2.dilate(gone.astype(np.uint8), np.ones((7, 7), np.uint8))
+    known = np.isin(scene.parse, (*SKIN, Cihp.FACE)) & (near == 0)
+    return cv2.erode(known.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+
+
+def normals(naked: np.ndarray, reach: float) -> np.ndarray:
+    """float32 HxWx3 unit normals of a body inflated from its outline; flat from `reach` pixels inside on."""
+    depth = cv2.distanceTransform(naked.astype(np.uint8), cv2.DIST_L2, 3)
+    rim = np.clip(depth / reach, 0, 1)
+    smooth = cv2.GaussianBlur(depth, (0, 0), 2)
+    slope = np.stack([-cv2.Sobel(smooth, cv2.CV_32F, 1, 0), -cv2.Sobel(smooth, cv2.CV_32F, 0, 1)], 2)
+    slope /= np.maximum(np.hypot(slope[..., 0], slope[..., 1]), 1e-3)[..., None]
+    turned = np.cos(rim * (np.pi / 2))
+    return np.dstack([slope * turned[..., None], np.sin(rim * (np.pi / 2))])
+
+
+def limb_light(image: np.ndarray, surface: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(3,) how brightness follows the normal: fitted to visible skin, drawn to the usual where there is little."""
+    inside = known & (surface[..., 2] < 0.98)
+    count = int(inside.sum())
+    if count < 300:
+        return _USUAL_LIGHT
+    step = max(1, count // 4000)
+    light = image[inside][::step].sum(1)
+    light = np.clip(light / np.median(image[known].sum(1)), 0.5, 1.4)
+    basis = np.hstack([surface[inside][::step] - (0, 0, 1), np.ones((len(light), 1), np.float32)])
+    strength = _TRUST * len(light) / count
+    pull = np.diag([strength] * 3 + [0.0]).astype(np.float32)
+    wanted = np.append(_USUAL_LIGHT, 0.0) * strength
+    fitted = np.linalg.solve(basis.T @ basis + pull, basis.T @ light + wanted)[:3]
+    return np.clip(fitted, (-0.15, -0.12, 0.12), (0.15, 0.06, 0.40)).astype(np.float32)
+
+
+def skin_fill(scene: Scene, gone: np.ndarray, need: np.ndarray, naked: np.ndarray, span: float) -> np.ndarray:
+    """float32 HxWx3: skin wherever `naked`, joining the visible skin without a seam."""
+    image = scene.photo.astype(np.float32)
+    known = visible_skin(scene, gone)
+    known = _without_dark(image, scene.parse, known)
+    surface = normals(naked, 0.13 * span)
+    shade = 1 + (surface - (0, 0, 1)) @ limb_light(image, surface, known & naked)
+    skin = _colour(image, known) * shade[..., None].astype(np.float32)
+    # Join seamlessly: what the fill is off by at the edge of real skin fades out over the fill.
+    ring = (cv2.dilate(need.astype(np.uint8), np.ones((19, 19), np.uint8)) > 0) & known
+    off = local_mean(np.clip(image - skin, -60, 60), ring.astype(np.float32), 10)
+    away = cv2.distanceTransform((~ring).astype(np.uint8), cv2.DIST_L2, 3)
+    skin += off * np.exp(-away / (0.12 * span))[..., None]
+    return skin + grain(scene.photo, known)[..., None]
+
+
+def _without_dark(image: np.ndarray, parse: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """A collar or a glove taken for skin is far darker than the face."""
+    face = image[known & (parse == Cihp.FACE)]
+    return known & (image.sum(2) > 0.45 * np.median(face.sum(1))) if len(face) > 300 else known
+
+
+def _colour(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Skin for every pixel: the nearby skin's colour, far from any the person's well-lit average."""
+    samples = image[known]  # all skin together: the neck alone would be too dark
+    if len(samples) < 50:
+        samples = np.float32([_UNSEEN])
+    light = samples.sum(1)
+    low, high = np.percentile(light, (45, 90))
+    general = samples[(light >= low) & (light <= high)].mean(0)
+    near = local_mean(image, known.astype(np.float32), 14)
+    small = cv2.resize(known.astype(np.float32), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    density = cv2.resize(cv2.GaussianBlur(small, (0, 0), 8), known.shape[::-1])[..., None]
+    trust = np.clip(density / 0.12, 0, 1)
+    # Near skin keeps its shadows; far away those shadows mean nothing.
+    return near * trust + (0.3 * near + 0.7 * general) * (1 - trust)

@@ -1,0 +1,202 @@
+"""The try-on's inputs: from the bytes of two photos to everything that a try-on engine reads."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from infra.fleet import Fleet
+from infra.imaging.frame import Frame
+from infra.preprocess.densepose.densepose import DensePose, DensePoseInput
+from infra.preprocess.human_parser import labels
+from infra.preprocess.human_parser.parse import Parse, ParseInput
+from infra.preprocess.masking.mask import KINDS, Mask, MaskInput
+from infra.preprocess.pose_estimation.pose import Pose, PoseInput
+from infra.serving.app import in_thread
+from infra.serving.cache import Cache
+from infra.serving.context import Context
+from infra.serving.problems import Problem
+from infra.viton.tryon import TryOnInput
+
+Decode = Callable[[bytes, str], Awaitable[np.ndarray]]
+"""Bytes and the name of their field -> picture uint8 HxWx3; raises Problem."""
+
+SEARCH_SIDE = 1280  # people are looked for in photos shrunk to this longer side
+LOOK_AGAIN = 1.5  # a frame that enlarges by more is worth a second look at the pose
+GARMENT_SIDE = 1024  # garments are read at this longer side at most: the frame shows them smaller
+SURE_KIND = 0.7  # below this share the silhouette's guess is not worth an unusual garment: it is an upper one
+
+_LABELS_OF_KIND = {
+    "upper": (*labels.UPPER, labels.Cihp.SCARF),
+    "lower": labels.LOWER,
+    "dress": (*labels.CLOTHES,),
+}
+
+
+@dataclass(frozen=True)
+class PersonInputs:
+    """What is known of one person. All but `photo` are of the frame."""
+
+    photo: np.ndarray
+    frame: Frame
+    picture: np.ndarray
+    pose: Pose
+    mask: Mask
+    parse: Parse
+    densepose: DensePose
+
+
+@dataclass(frozen=True)
+class GarmentInputs:
+    picture: np.ndarray
+    mask: np.ndarray
+    kind: str
+    notes: tuple[str, ...]
+
+
+def try_on_input(person: PersonInputs, garment: GarmentInputs) -> TryOnInput:
+    return TryOnInput(
+        person=person.picture,
+        mask=person.mask.alpha,
+        parse=person.parse.labels,
+        pose=person.pose,
+        garment=garment.picture,
+        garment_mask=garment.mask,
+        kind=garment.kind,
+        densepose=person.densepose.iuv,
+    )
+
+
+class InputReader:
+    """Reads persons and garments through the preprocessors; what it has read before it remembers."""
+
+    def __init__(self, fleet: Fleet, cache: Cache) -> None:
+        self._fleet, self._cache = fleet, cache
+
+    async def person(self, data: bytes, decode: Decode, context: Context) -> PersonInputs:
+        """Everything about the largest person of a photo. Raises Problem."""
+        engines = await self._fleet.engines()
+        key = f"person {hashlib.sha256(data).hexdigest()} {sorted(engines.items())}"
+        read, _ = await self._cache.get(key, lambda: self._read_person(data, decode, context))
+        return read
+
+    async def garment(self, data: bytes, kind: str | None, decode: Decode, context: Context) -> GarmentInputs:
+        """A garment cut out of its photo; `kind` None lets its silhouette decide. Raises Problem."""
+        engines = await self._fleet.engines()
+        key = f"garment {hashlib.sha256(data).hexdigest()} {kind} {sorted(engines.items())}"
+        read, _ = await self._cache.get(key, lambda: self._read_garment(data, kind, decode, context))
+        return read
+
+    async def _read_person(self, data: bytes, decode: Decode, context: Context) -> PersonInputs:
+        photo = await decode(data, "person")
+        pose = await self._find(photo, context)
+        frame = Frame.around(pose.extent(), photo.shape[:2])
+        picture = await in_thread(frame.cut, photo)
+        pose = pose.moved(frame.affine, picture.shape[:2])
+        if frame.scale > LOOK_AGAIN:
+            with context.timing.step("pose_estimation"):
+                middle = pose.people[0][pose.people[0, :, 2] > 0, :2].mean(0).astype(np.float32)
+                pose = await self._fleet.pose_estimation(PoseInput(picture, middle), context)
+        mask, parse, densepose = await self._preprocess(picture, pose, context)
+        return PersonInputs(photo, frame, picture, pose, mask, parse, densepose)
+
+    async def _find(self, photo: np.ndarray, context: Context) -> Pose:
+        """The people of a photo, in its own pixels."""
+        scale = SEARCH_SIDE / max(photo.shape[:2])
+        with context.timing.step("pose_estimation"):
+            if scale >= 1:
+                return await self._fleet.pose_estimation(PoseInput(photo), context)
+            small = await in_thread(_shrunk, photo, scale)
+            pose = await self._fleet.pose_estimation(PoseInput(small), context)
+        y, x = photo.shape[0] / small.shape[0], photo.shape[1] / small.shape[1]
+        back = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
+        return pose.moved(back, photo.shape[:2])
+
+    async def _preprocess(self, picture: np.ndarray, pose: Pose, context: Context) -> tuple[Mask, Parse, DensePose]:
+        """Mask, parse map and body parts of a framed person, at the same time as far as the engines' wants allow."""
+        infos = await self._fleet.infos()
+        wants = {service: set(info.get("wants", ())) for service, info in infos.items()}
+
+        def wanted_pose(service: str) -> Pose | None:
+            return pose if "pose" in wants[service] else None
+
+        async def mask() -> Mask:
+            with context.timing.step("masking"):
+                return await self._fleet.masking(MaskInput(picture, "person", wanted_pose("masking")), context)
+
+        async def wanted_mask(service: str) -> Mask | None:
+            return await asyncio.shield(masking) if "mask" in wants[service] else None
+
+        async def parse() -> Parse:
+            given = ParseInput(picture, wanted_pose("human_parser"), await wanted_mask("human_parser"))
+            with context.timing.step("human_parser"):
+                return await self._fleet.human_parser(given, context)
+
+        async def densepose() -> DensePose:
+            given = DensePoseInput(picture, wanted_pose("densepose"), await wanted_mask("densepose"))
+            with context.timing.step("densepose"):
+                return await self._fleet.densepose(given, context)
+
+        masking = asyncio.ensure_future(mask())
+        results = await all_or_nothing(masking, parse(), densepose())
+        return results[0], results[1], results[2]
+
+    async def _read_garment(self, data: bytes, kind: str | None, decode: Decode, context: Context) -> GarmentInputs:
+        photo = await decode(data, "garment")
+        scale = GARMENT_SIDE / max(photo.shape[:2])
+        picture = photo if scale >= 1 else await in_thread(_shrunk, photo, scale)
+        with context.timing.step("garment"):
+            mask = await self._fleet.masking(MaskInput(picture, "garment"), context)
+        chosen, notes = _kind_of(mask, kind)
+        alpha = mask.alpha
+        if mask.worn:
+            alpha = await self._cut_from_wearer(picture, alpha, chosen, context)
+            notes += ("the garment was cut from a photo of somebody wearing it, which is less exact than a product photo",)
+        return GarmentInputs(picture, alpha, chosen, notes)
+
+    async def _cut_from_wearer(self, picture: np.ndarray, alpha: np.ndarray, kind: str, context: Context) -> np.ndarray:
+        """The alpha without the wearer's other clothes, by the human parser. A headless mannequin stays as it is."""
+        try:
+            with context.timing.step("garment"):
+                pose = await self._fleet.pose_estimation(PoseInput(picture), context)
+                _, parse, _ = await self._preprocess(picture, pose, context)
+        except Problem as problem:
+            if problem.code == "no_person":
+                return alpha
+            raise
+        wanted = np.isin(parse.labels, _LABELS_OF_KIND[kind]).astype(np.uint8) * 255
+        if (wanted > 0).sum() < 0.02 * wanted.size:
+            raise Problem("no_garment", f"The person in the garment's photo wears nothing that could be the {kind} garment")
+        return np.minimum(alpha, cv2.GaussianBlur(wanted, (0, 0), 1.0))
+
+
+async def all_or_nothing(*work: Awaitable) -> list:
+    """Run at the same time; the first failure cancels the rest and is raised."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _kind_of(mask: Mask, wanted: str | None) -> tuple[str, tuple[str, ...]]:
+    if wanted is not None:
+        return wanted, ()
+    if mask.kinds is None:
+        return "upper", ("the garment was taken for an upper garment; send kind to say what it is",)
+    best = int(np.argmax(mask.kinds))
+    guess = KINDS[best] if mask.kinds[best] >= SURE_KIND else "upper"
+    words = {"upper": "an upper garment", "lower": "a lower garment", "dress": "a dress"}
+    return guess, (f"the garment was taken for {words[guess]} by its shape; send kind to say what it is",)
+
+
+def _shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
