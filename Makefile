@@ -16,7 +16,10 @@ KEY := $(shell { pwd; cat pyproject.toml $(PINS); } | sha256sum | cut -c1-16)
 define find_python
 python= seen=
 for candidate in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python3.14); do
-    version=$$("$$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+    version=$$("$$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || {
+        $(if $(PYTHON),seen+="  $$candidate does not run"$$'\n')
+        continue
+    }
     case $$version in
         3.10 | 3.11 | 3.12 | 3.13 | 3.14) ;;
         *) seen+="  $$candidate is Python $$version"$$'\n'; continue ;;

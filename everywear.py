@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from infra import __version__
 from infra.serving.settings import settings
 from infra.weights.cli import app as weights
+from infra.weights.folder import FOLDER_VARIABLE
 
 app = typer.Typer(help="Virtual try-on on your own machines.", no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(weights, name="weights")
@@ -20,6 +22,8 @@ console = Console()
 @app.callback()
 def main() -> None:
     """Virtual try-on on your own machines."""
+    if settings().weights:  # a .env file counts for the weights commands too
+        os.environ.setdefault(FOLDER_VARIABLE, str(settings().weights))
 
 
 @app.command()

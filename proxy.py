@@ -41,5 +41,13 @@ async def info() -> dict[str, Any]:
 
 
 cache = Cache(settings().cache_mb * 2**20, settings().cache_seconds)
-app = bare_app("proxy", "Dresses the person in a photo in a garment from another.", settings(), router, lifespan, why_not_ready, info)
+app = bare_app(
+    "proxy",
+    "Dresses the person in a photo in a garment from another.",
+    settings(),
+    router,
+    lifespan,
+    why_not_ready,
+    info,
+)
 app.state.metrics.gauge("cache_bytes", "Memory held by cached results", lambda: cache.bytes)

@@ -37,7 +37,12 @@ class DensePoseForm(RequestForm):
     )
 
 
-ANSWERS = {PNG: "coloured parts, or part, U, V", JSON: "share of every part", NPY: "uint8 HxWx3 IUV", NPZ: "`DensePose`"}
+ANSWERS = {
+    PNG: "coloured parts, or part, U, V",
+    JSON: "share of every part",
+    NPY: "uint8 HxWx3 IUV",
+    NPZ: "`DensePose`",
+}
 
 
 @router.post(

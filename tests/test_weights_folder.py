@@ -102,6 +102,15 @@ def test_the_catalogue_holds_together() -> None:
                 assert source.span[1] - source.span[0] == source.gives.size
 
 
+def test_the_page_about_weights_lists_every_network() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "weights.md").read_text(encoding="utf-8")
+    for entry in ENTRIES:
+        assert f"`{entry.file_name}`" in page
+        assert f"| {entry.accepted[0].size / 1e6:.1f} |" in page
+        for source in entry.sources:
+            assert (source.url if isinstance(source, Url) else source.member) in page
+
+
 def test_the_embedded_default_is_about_85_mb_and_free_to_use() -> None:
     entries = [entry_of(id) for id in EMBEDDED_DEFAULT]
     assert 80e6 < sum(entry.accepted[0].size for entry in entries) < 90e6

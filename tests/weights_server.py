@@ -21,7 +21,7 @@ class Served:
 
 
 class FileServer:
-    """`files`: path -> Served. `asked`: path -> the Range header of every request for it (None where there was none)."""
+    """`files`: path -> Served. `asked`: path -> the Range header of every request for it, None for one without."""
 
     def __init__(self) -> None:
         self.files: dict[str, Served] = {}

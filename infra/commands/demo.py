@@ -17,6 +17,7 @@ from rich.table import Table
 from infra.commands import up
 from infra.commands.tryon import Refused, dress, post
 from infra.serving.settings import Settings
+from infra.serving.timing import durations
 
 SAMPLES = up.ROOT / "samples"
 PERSON, GARMENT = SAMPLES / "person" / "woman_tshirt_jeans.jpg", SAMPLES / "garment" / "tshirt_striped_print.jpg"
@@ -73,15 +74,19 @@ def side_by_side(*pictures: np.ndarray) -> np.ndarray:
     row = []
     for picture in pictures:
         width = round(picture.shape[1] * height / picture.shape[0])
-        row += [cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.full((height, _GAP, 3), 255, np.uint8)]
+        row += [
+            cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA),
+            np.full((height, _GAP, 3), 255, np.uint8),
+        ]
     return np.hstack(row[:-1])
 
 
 def _tell(answer: httpx.Response, seconds: float, out: Path, console: Console) -> None:
     engines = dict(pair.split("=") for pair in answer.headers["x-engine"].split(", "))
     table = Table("step", "engine", "ms", title=f"{PERSON.stem} in {GARMENT.stem}: {seconds:.2f} s")
-    for step in answer.headers["server-timing"].split(", "):
-        name, _, spent = step.partition(";dur=")
-        table.add_row(name, engines.get({"garment": "masking"}.get(name, name), ""), f"{float(spent):.0f}")
+    for name, spent in durations(answer.headers["server-timing"]).items():
+        table.add_row(name, engines.get({"garment": "masking"}.get(name, name), ""), f"{1000 * spent:.0f}")
     console.print(table)
-    console.print(f"{out / 'sample.png'} (person, garment, result); maps: {', '.join(str(out / m) for m in MAPS.values())}")
+    console.print(
+        f"{out / 'sample.png'} (person, garment, result); maps: {', '.join(str(out / m) for m in MAPS.values())}"
+    )

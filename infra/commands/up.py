@@ -60,7 +60,9 @@ async def _serve(settings: Settings, console: Console, then: Then | None) -> int
     try:
         if not await _first_of(wait_ready(settings, say), stopping, otherwise=False):
             return 0 if stop.is_set() else 1
-        console.print(f"\n[bold green]Ready:[/] {settings.proxy_url}/v1/tryon   (what else: {settings.proxy_url}/docs)\n")
+        console.print(
+            f"\n[bold green]Ready:[/] {settings.proxy_url}/v1/tryon   (what else: {settings.proxy_url}/docs)\n"
+        )
         if then is None or await _first_of(then(settings), stopping, otherwise=False):
             console.print("Serving until Ctrl-C.")
             await stopping
@@ -93,7 +95,10 @@ async def wait_ready(settings: Settings, say: Callable[[str, str], None]) -> boo
                 try:
                     answer = await http.get(f"{settings.url(service)}/readyz")
                     if answer.status_code == 200:
-                        say(service, f"ready after {time.monotonic() - begin:.1f} s{await _with_engine(http, settings, service)}")
+                        say(
+                            service,
+                            f"ready after {time.monotonic() - begin:.1f} s{await _with_engine(http, settings, service)}",
+                        )
                         return True
                     reason = answer.json().get("detail", "")
                     if "could not be loaded" in reason:

@@ -26,6 +26,9 @@ WORTH_CUTTING_SMALL = 2.0
 
 LITTLE_LARGER = 1.25
 
+CROPPED = 0.03
+"""Of the photo's side: points this near to its border belong to a person who goes on beyond it."""
+
 MOST_ENLARGED = 4
 """Frame pixels per photo pixel: beyond this the engines see nothing but blur."""
 
@@ -35,8 +38,15 @@ SEAM = 12
 REPLACED, KEPT = 20, 6
 """Levels of change: from `REPLACED` on the photo's fine detail belonged to what is gone; up to `KEPT` it stays."""
 
-CLOSED = 9
-"""Frame pixels: a spot of old detail narrower than this inside a replaced region is replaced with it."""
+CLOSED, RIM = 9, 3
+"""Frame pixels: a spot of old detail narrower than `CLOSED` inside a replaced region is replaced with it, and so is a
+rim of width `RIM` // 2 around, where half a pixel of the old edge shows."""
+
+CRISPNESS = 0.4
+"""Unsharp masking (sigma 1 frame pixel) of what is enlarged twofold or more, less of what is enlarged less: against the
+softness that averaging into pixels brings."""
+
+Box = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -60,23 +70,18 @@ class Frame:
         repeating its border, unless the person would come out much smaller than in a cut around them.
         """
         height, width = photo_size
-        low, high = points[:, :2].min(0), points[:, :2].max(0)
-        reach = high[1] - low[1]
-        low = np.maximum(low - np.multiply(reach, (MARGIN_SIDE, MARGIN_TOP)), 0)
-        high = np.minimum(high + 1 + np.multiply(reach, (MARGIN_SIDE, MARGIN_BOTTOM)), (width, height))
+        ends = np.array([points[:, :2].min(0), points[:, :2].max(0)])
+        reach = ends[1, 1] - ends[0, 1]
+        low = np.maximum(ends[0] - np.multiply(reach, (MARGIN_SIDE, MARGIN_TOP)), 0)
+        high = np.minimum(ends[1] + 1 + np.multiply(reach, (MARGIN_SIDE, MARGIN_BOTTOM)), (width, height))
         needed = max((high - low) / (3, 4))
         whole, filled = max(width / 3, height / 4), min(width / 3, height / 4)
         worth = WORTH_CUTTING_SMALL if whole <= LITTLE_LARGER * TILE else WORTH_CUTTING
         unit = max(needed, filled) if whole <= worth * needed else max(needed, min(TILE / MOST_ENLARGED, filled))
         unit = int(np.ceil(unit))
-        return cls(_placed(low[0], high[0], 3 * unit, width), _placed(low[1], high[1], 4 * unit, height), unit)
-
-    @classmethod
-    def whole(cls, photo_size: tuple[int, int]) -> Frame:
-        """The whole photo, centred."""
-        height, width = photo_size
-        unit = max(-(-width // 3), -(-height // 4))
-        return cls((width - 3 * unit) // 2, (height - 4 * unit) // 2, unit)
+        middle = (low + high) / 2
+        left, top = (_placed(middle[i], ends[:, i], (3, 4)[i] * unit, photo_size[1 - i]) for i in (0, 1))
+        return cls(left, top, unit)
 
     @property
     def scale(self) -> float:
@@ -104,7 +109,7 @@ class Frame:
 
     def cut(self, photo: np.ndarray) -> np.ndarray:
         """uint8 HxW or HxWxC photo -> the frame, 1024x768 or 1024x768xC, averaged over areas where it shrinks."""
-        return _scaled(self._rectangle(photo), (FRAME_HEIGHT, FRAME_WIDTH))
+        return np.ascontiguousarray(_scaled(self._rectangle(photo), (FRAME_HEIGHT, FRAME_WIDTH)))
 
     def cut_mask(self, mask: np.ndarray) -> np.ndarray:
         """uint8 HxW mask of the photo -> 1024x768."""
@@ -112,11 +117,11 @@ class Frame:
 
     def mask_to_photo(self, mask: np.ndarray, photo_size: tuple[int, int]) -> np.ndarray:
         """uint8 1024x768 mask of the frame -> HxW; 0 outside the frame."""
-        return self._placed_in(_scaled(mask, (4 * self.unit, 3 * self.unit)), photo_size)
+        return self._placed_in(_scaled(mask, self._size), photo_size)
 
     def labels_to_photo(self, labels: np.ndarray, photo_size: tuple[int, int]) -> np.ndarray:
         """1024x768 labels of the frame -> HxW, each pixel its nearest label; 0 outside the frame."""
-        near = cv2.resize(labels, (3 * self.unit, 4 * self.unit), interpolation=cv2.INTER_NEAREST_EXACT)
+        near = cv2.resize(labels, self._size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return self._placed_in(near, photo_size)
 
     def put_back(self, photo: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -128,48 +133,56 @@ class Frame:
         """
         if (self.left, self.top, self.unit) == (0, 0, TILE) and photo.shape == after.shape:
             return after.copy()
-        outer, inner = self._overlap(photo.shape[:2])
         out = photo.copy()
         change = cv2.absdiff(before, after).max(2)
-        if not change.any():
+        weight = self._weight(change, photo.shape[:2])
+        box = _bounding_box(weight, self._overlap(photo.shape[:2]))
+        if box is None:
             return out
-        part = out[outer]
-        size = (4 * self.unit, 3 * self.unit)
-        touched = (change > 0) * self._fade(photo.shape[:2])
-        weight = _scaled(touched.astype(np.float32), size, cv2.INTER_LINEAR)[inner]
-        rows, columns = (slice(*_extent(weight.any(axis))) for axis in (1, 0))
-        part, weight = part[rows, columns], weight[rows, columns]
-        inner = (slice(inner[0].start + rows.start, inner[0].start + rows.stop),
-                 slice(inner[1].start + columns.start, inner[1].start + columns.stop))  # fmt: skip
-        new = _scaled(after, size)[inner]
-        gone = _scaled(_replaced(change), size, cv2.INTER_LINEAR)[inner]
-        detailed = np.nonzero((weight > 0) & (gone < 1))
-        if len(detailed[0]):
-            detail = part[detailed].astype(np.float32) - _scaled(before, size)[inner][detailed]
-            kept = new[detailed] + (1 - gone[detailed])[:, None] * detail
-            new = np.ascontiguousarray(new)
-            new[detailed] = np.clip(np.rint(kept), 0, 255).astype(np.uint8)
-        part[:] = cv2.blendLinear(np.ascontiguousarray(new), np.ascontiguousarray(part), weight.copy(), 1 - weight)
+        gone = _scaled(_replaced(change), self._size, cv2.INTER_LINEAR)
+        if self.unit > TILE:
+            amount = CRISPNESS * min(self.unit / TILE - 1, 1)
+            before, after = _crisp(before, amount), _crisp(after, amount)
+        before, after = (_scaled(picture, self._size)[box] for picture in (before, after))
+        there = self._in_photo(box)
+        out[there] = _merged(photo[there], before, after, weight[box], gone[box])
         return out
 
-    def _overlap(self, photo_size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """Where rectangle and photo overlap: rows and columns of the photo, and of the rectangle."""
-        height, width = photo_size
-        top, bottom = max(self.top, 0), min(self.top + 4 * self.unit, height)
-        left, right = max(self.left, 0), min(self.left + 3 * self.unit, width)
-        outer = (slice(top, bottom), slice(left, right))
-        return outer, (slice(top - self.top, bottom - self.top), slice(left - self.left, right - self.left))
+    @property
+    def _size(self) -> tuple[int, int]:
+        return 4 * self.unit, 3 * self.unit
+
+    def _overlap(self, photo_size: tuple[int, int]) -> Box:
+        """Rows and columns of the rectangle that lie in the photo."""
+        return tuple(
+            slice(max(-start, 0), min(length, limit - start))
+            for start, length, limit in zip((self.top, self.left), self._size, photo_size, strict=True)
+        )
+
+    def _in_photo(self, box: Box) -> Box:
+        """The photo's rows and columns for those of the rectangle."""
+        return tuple(
+            slice(part.start + start, part.stop + start) for part, start in zip(box, (self.top, self.left), strict=True)
+        )
 
     def _rectangle(self, photo: np.ndarray) -> np.ndarray:
-        outer, (rows, columns) = self._overlap(photo.shape[:2])
+        rows, columns = box = self._overlap(photo.shape[:2])
+        inside = photo[self._in_photo(box)]
         beyond = (rows.start, 4 * self.unit - rows.stop, columns.start, 3 * self.unit - columns.stop)
-        return cv2.copyMakeBorder(photo[outer], *beyond, cv2.BORDER_REPLICATE) if any(beyond) else photo[outer]
+        return cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else inside
 
     def _placed_in(self, rectangle: np.ndarray, photo_size: tuple[int, int]) -> np.ndarray:
-        outer, inner = self._overlap(photo_size)
-        out = np.zeros((*photo_size, *rectangle.shape[2:]), rectangle.dtype)
-        out[outer] = rectangle[inner]
+        out = np.zeros(photo_size, rectangle.dtype)
+        box = self._overlap(photo_size)
+        out[self._in_photo(box)] = rectangle[box]
         return out
+
+    def _weight(self, change: np.ndarray, photo_size: tuple[int, int]) -> np.ndarray:
+        """uint8 of the rectangle's size: 255 where the frame's pixels are taken, 0 where the photo's are."""
+        touched = np.rint((change > 0) * (255 * self._fade(photo_size))).astype(np.uint8)
+        # All of a touched frame pixel is new (twice the weight at its edge is 1), and so is every photo pixel that a
+        # whole one went into.
+        return cv2.convertScaleAbs(_scaled(touched, self._size, cv2.INTER_LINEAR), alpha=2 * max(self.scale, 1) ** 2)
 
     def _fade(self, photo_size: tuple[int, int]) -> np.ndarray:
         """1024x768 float32: 1, falling to 0 at those sides of the frame where the photo goes on."""
@@ -186,15 +199,15 @@ class Frame:
         return rows[:, None] * columns
 
 
-def _placed(low: float, high: float, length: int, limit: int) -> int:
-    """Where `length` pixels start that show `low` to `high` of `limit`: centred on them, inside as far as they fit.
+def _placed(middle: float, ends: np.ndarray, length: int, limit: int) -> int:
+    """Where `length` pixels start that show somebody from `ends[0]` to `ends[1]` around `middle` of `limit` pixels.
 
-    What is longer than the photo lies flush with the side at which the person is cropped: repeating that border would
-    give them legs of streaks.
+    Inside the photo as far as they fit. What is longer than the photo lies flush with the side at which the person is
+    cropped: repeating that border would give them legs of streaks.
     """
     if length <= limit:
-        return int(np.clip(round((low + high - length) / 2), 0, limit - length))
-    cropped_first, cropped_last = low <= 0, high >= limit
+        return int(np.clip(round(middle - length / 2), 0, limit - length))
+    cropped_first, cropped_last = ends[0] < CROPPED * limit, ends[1] > (1 - CROPPED) * limit
     if cropped_first == cropped_last:
         return (limit - length) // 2
     return 0 if cropped_first else limit - length
@@ -215,13 +228,30 @@ def _scaled(values: np.ndarray, size: tuple[int, int], enlarging: int = cv2.INTE
 
 
 def _replaced(change: np.ndarray) -> np.ndarray:
-    """uint8 HxW levels of change -> float32 HxW, 1 where something new stands, 0 where the old was only shaded."""
+    """uint8 HxW levels of change -> uint8 HxW, 255 where something new stands, 0 where the old was only shaded."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSED, CLOSED))
-    closed = cv2.morphologyEx(change, cv2.MORPH_CLOSE, kernel).astype(np.float32)
-    return np.clip((closed - KEPT) / (REPLACED - KEPT), 0, 1)
+    closed = cv2.dilate(cv2.morphologyEx(change, cv2.MORPH_CLOSE, kernel), np.ones((RIM, RIM), np.uint8))
+    levels = np.arange(256)
+    return cv2.LUT(closed, (255 * np.clip((levels - KEPT) / (REPLACED - KEPT), 0, 1)).astype(np.uint8))
 
 
-def _extent(row: np.ndarray) -> tuple[int, int]:
-    """First and last-but-one index of what is true."""
-    found = np.flatnonzero(row)
-    return int(found[0]), int(found[-1]) + 1
+def _merged(old: np.ndarray, before: np.ndarray, after: np.ndarray, weight: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """`after` over `old` by `weight`, with the detail that `before` lacks where it is not `gone`; all uint8."""
+    new = after.copy()
+    detailed = np.nonzero((weight > 0) & (gone < 255))
+    kept = (255 - gone[detailed].astype(np.float32))[:, None] / 255
+    detail = old[detailed].astype(np.float32) - before[detailed]
+    new[detailed] = np.clip(np.rint(new[detailed] + kept * detail), 0, 255).astype(np.uint8)
+    share = weight.astype(np.float32) / 255
+    return cv2.blendLinear(new, np.ascontiguousarray(old), share, 1 - share)
+
+
+def _crisp(picture: np.ndarray, amount: float) -> np.ndarray:
+    return cv2.addWeighted(picture, 1 + amount, cv2.GaussianBlur(picture, (0, 0), 1), -amount, 0)
+
+
+def _bounding_box(weight: np.ndarray, within: Box) -> Box | None:
+    """Rows and columns of what is not 0 in that part; None where nothing is."""
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(weight[within]))
+    top, left = y + within[0].start, x + within[1].start
+    return (slice(top, top + height), slice(left, left + width)) if width else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from infra.preprocess.pose_estimation.pose import Pose, PoseInput
 from infra.serving.context import Context
 from infra.serving.engine import WeightsPath
 from infra.serving.settings import Settings
+from infra.serving.timing import Timing
 from infra.serving.worker import EngineWorker
 
 
@@ -38,7 +40,7 @@ class Companions:
         worker.start()
         await worker.wait_ready(context.deadline)
         with context.timing.step(service):
-            return await worker.run(input, context)
+            return await worker.run(input, replace(context, timing=Timing()))
 
     def stop(self) -> None:
         for worker in self._workers.values():

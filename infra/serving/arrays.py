@@ -139,7 +139,9 @@ def decode(record: type[Record], data: bytes) -> Record:
         local = data[member.header_offset : member.header_offset + 30]
         if len(local) < 30:
             raise ArrayError(f"{member.filename} lies outside the file")
-        start = member.header_offset + 30 + int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+        start = (
+            member.header_offset + 30 + int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+        )
         name = member.filename.removesuffix(".npy")
         if name in arrays:
             raise ArrayError(f"{name} is there twice")
@@ -159,7 +161,9 @@ def decode_array(data: bytes | memoryview) -> np.ndarray:
     head = io.BytesIO(bytes(data[:4096]))
     try:
         version = np.lib.format.read_magic(head)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
+            version
+        ]
         shape, fortran, dtype = read_header(head, max_header_size=4000)
     except (ValueError, KeyError, EOFError, SyntaxError, TypeError) as error:
         raise ArrayError(f"not an .npy: {error or 'unknown version'}") from None

@@ -12,11 +12,12 @@ from infra.serving import arrays
 from infra.serving.app import in_thread
 from infra.serving.context import Context
 from infra.serving.problems import CODES, Problem
+from infra.serving.timing import durations
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-# What a service says of the request itself, or of its own load, is passed on; all else it did wrong is `upstream_failed`.
+# What a service says of the request itself or of its load is passed on; all else that goes wrong is `upstream_failed`.
 _PASSED_ON = set(CODES) - {"internal", "upstream_failed", "not_found", "unauthorized", "invalid_request"}
 
 
@@ -46,6 +47,8 @@ class ServiceClient(Generic[In, Out]):
         response = await self.send("POST", self.path, context, content=body, headers=headers)
         if response.status_code != 200:
             raise self._problem(response)
+        spent = durations(response.headers.get("server-timing", ""))
+        context.timing.worked_until(time.perf_counter() - spent.get("encode", 0.0), spent.get("infer", 0.0))
         try:
             result = arrays.decode(self.gives, response.content)
         except arrays.ArrayError as error:

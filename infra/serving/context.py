@@ -13,8 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infra.serving.deadlines import Deadline
 from infra.serving.deadlines import HEADER as DEADLINE
+from infra.serving.deadlines import Deadline
 from infra.serving.metrics import Metrics
 from infra.serving.problems import Problem
 from infra.serving.settings import Settings

@@ -16,9 +16,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "everywear_requests", "Requests answered", ["route", "status"], registry=self.registry
-        )
+        self._requests = Counter("everywear_requests", "Requests answered", ["route", "status"], registry=self.registry)
         self._seconds = Histogram(
             "everywear_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=self.registry
         )

@@ -34,7 +34,9 @@ log = logging.getLogger("everywear")
 class Problem(Exception):
     """An error that the client is told about. `extra` members go into the answer beside the standard ones."""
 
-    def __init__(self, code: str, detail: str, *, status: int | None = None, retry_after: int | None = None, **extra: Any):
+    def __init__(
+        self, code: str, detail: str, *, status: int | None = None, retry_after: int | None = None, **extra: Any
+    ):
         super().__init__(detail)
         self.code, self.detail, self.extra, self.retry_after = code, detail, extra, retry_after
         self.status = status or CODES[code][0]

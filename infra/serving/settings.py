@@ -28,7 +28,9 @@ class Settings(BaseSettings):
     pose_estimation_url: str = Field("http://127.0.0.1:8003", description="The same for pose estimation.")
     densepose_url: str = Field("http://127.0.0.1:8004", description="The same for DensePose.")
     viton_url: str = Field("http://127.0.0.1:8005", description="The same for the try-on service.")
-    proxy_url: str = Field("http://127.0.0.1:8000", description="The same for the proxy itself, which commands talk to.")
+    proxy_url: str = Field(
+        "http://127.0.0.1:8000", description="The same for the proxy itself, which commands talk to."
+    )
 
     masking_engine: str = Field("auto", description="`auto` (best whose weights are there) or an engine's name.")
     human_parser_engine: str = Field("auto", description="As above.")
@@ -43,10 +45,14 @@ class Settings(BaseSettings):
     max_megapixels: float = Field(50, gt=0, description="Largest picture, in millions of pixels, told from its header.")
     deadline_ms: int = Field(60_000, gt=0, description="Deadline of a request that names none, in milliseconds.")
     queue: int = Field(32, ge=1, description="Requests that may wait for one engine; more are answered 503.")
-    cache_mb: float = Field(512, ge=0, description="Memory for cached results of persons and garments; 0 caches nothing.")
+    cache_mb: float = Field(
+        512, ge=0, description="Memory for cached results of persons and garments; 0 caches nothing."
+    )
     cache_seconds: float = Field(900, ge=0, description="How long a cached result lives after it was made.")
 
-    cors_origins: list[str] = Field([], description='Web origins that may call from a browser, e.g. ["https://shop.example"].')
+    cors_origins: list[str] = Field(
+        [], description='Web origins that may call from a browser, e.g. ["https://shop.example"].'
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
     def url(self, service: str) -> str:

@@ -1,7 +1,7 @@
 """The proxy's way to the try-on service."""
 
-from infra.viton.tryon import TryOn, TryOnInput
 from infra.serving.client import ServiceClient
+from infra.viton.tryon import TryOn, TryOnInput
 
 
 class TryOnClient(ServiceClient[TryOnInput, TryOn]):

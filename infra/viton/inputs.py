@@ -96,8 +96,9 @@ class InputReader:
         photo = await decode(data, "person")
         pose = await self._find(photo, context)
         frame = Frame.around(pose.extent(), photo.shape[:2])
-        picture = await in_thread(frame.cut, photo)
-        pose = pose.moved(frame.affine, picture.shape[:2])
+        with context.timing.step("frame", work=True):
+            picture = await in_thread(frame.cut, photo)
+            pose = pose.moved(frame.affine, picture.shape[:2])
         if frame.scale > LOOK_AGAIN:
             with context.timing.step("pose_estimation"):
                 middle = pose.people[0][pose.people[0, :, 2] > 0, :2].mean(0).astype(np.float32)
@@ -156,7 +157,9 @@ class InputReader:
         alpha = mask.alpha
         if mask.worn:
             alpha = await self._cut_from_wearer(picture, alpha, chosen, context)
-            notes += ("the garment was cut from a photo of somebody wearing it, which is less exact than a product photo",)
+            notes += (
+                "the garment was cut from a photo of somebody wearing it, which is less exact than a product photo",
+            )
         return GarmentInputs(picture, alpha, chosen, notes)
 
     async def _cut_from_wearer(self, picture: np.ndarray, alpha: np.ndarray, kind: str, context: Context) -> np.ndarray:
@@ -171,7 +174,9 @@ class InputReader:
             raise
         wanted = np.isin(parse.labels, _LABELS_OF_KIND[kind]).astype(np.uint8) * 255
         if (wanted > 0).sum() < 0.02 * wanted.size:
-            raise Problem("no_garment", f"The person in the garment's photo wears nothing that could be the {kind} garment")
+            raise Problem(
+                "no_garment", f"The person in the garment's photo wears nothing that could be the {kind} garment"
+            )
         return np.minimum(alpha, cv2.GaussianBlur(wanted, (0, 0), 1.0))
 
 

@@ -53,6 +53,8 @@ class FetchFailed(Exception):
         for miss in missed:
             lines += ["", f"{miss.entry.id} ({miss.entry.purpose})"]
             lines += [f"  {place}: {reason}" for place, reason in miss.reasons]
+            if not miss.reasons:
+                lines += ["  No source of the chosen kinds has it."]
             lines += [f"  By hand: {put_by_hand(miss.entry, folder)}", "  from any of:"]
             lines += [f"    {source.whereabouts}" for source in miss.entry.sources]
         lines += ["", f"Or fetch on a machine with internet and copy its weights folder to {folder}."]

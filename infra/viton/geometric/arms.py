@@ -1,4 +1,4 @@
-"""Arms: how thick they are under their sleeves, and rays and zones to measure limbs with."""
+"""Arms: where they are and how thick, bare or under their sleeves; rays and zones to measure limbs with."""
 
 from __future__ import annotations
 
@@ -9,46 +9,115 @@ import numpy as np
 
 from infra.preprocess.human_parser.labels import ARMS
 
-# Stations along the arm where its thickness is taken: (from joint, to joint, share of the way).
-STATIONS = ((0, 1, 0.5), (0, 1, 0.95), (1, 2, 0.95))
-# Radii in spans that a bare arm's measure is held to, and the most that an arm under cloth is given.
-LEAST_RADIUS = (0.105, 0.085, 0.06)
-MOST_RADIUS = (0.19, 0.16, 0.11)
-MOST_CLOTHED_RADIUS = (0.145, 0.115, 0.075)
+# A slim adult's arm: half widths in spans at these places along it (0 shoulder, 1 elbow, 2 wrist, then the hand).
+PLACES = (0.0, 0.35, 0.8, 1.0, 1.25, 1.6, 2.0, 2.15, 2.35)
+HALF_WIDTHS = (0.135, 0.125, 0.105, 0.09, 0.094, 0.082, 0.060, 0.074, 0.085)
+STATIONS = 40  # along the arm, the last ones on the back of the hand
+LIKELY = (0.65, 1.75)  # measured widths are believed within these multiples of the slim adult's
+SLEEVE_SLACK = 0.96  # an arm is narrower than its sleeve by at least this
+ROOM = 1.25  # how much stouter than expected an arm is believed to be because its sleeve is wide
 
 
 @dataclass(frozen=True)
-class ArmMeasure:
-    """One arm: `joints` (3, 2) shoulder, elbow, wrist; `radius` (3,) pixels of the naked arm there."""
+class Arm:
+    """One arm as it would be bare, in pixels."""
 
-    joints: np.ndarray
-    radius: np.ndarray
+    joints: np.ndarray  # (3, 2) shoulder, elbow, wrist
+    line: np.ndarray  # (n, 2) its middle, from the shoulder to where the hand is seen
+    half: np.ndarray  # (n,) half its width there
+    place: np.ndarray  # (n,) 0 at the shoulder, 1 at the elbow, 2 at the wrist
+    radius: np.ndarray  # (3,) half width at mid upper arm, elbow and wrist
+
+    def zone(self, shape: tuple[int, int], grow: float = 1.0, start: float = 0.0) -> np.ndarray:
+        """bool HxW: the bare arm from place `start` on, `grow` times as thick; only a whole arm has a round end."""
+        first = int(np.searchsorted(self.place, start))
+        canvas = np.zeros(shape, np.uint8)
+        line, half = self.line[first:], self.half[first:] * grow
+        across = _across(line) * half[:, None]
+        strip = np.vstack([line + across, (line - across)[::-1]])
+        cv2.fillPoly(canvas, [np.rint(strip * 16).astype(np.int32)], 255, cv2.LINE_8, 4)
+        elbow = int(np.searchsorted(self.place, 1.0)) - first  # a bent strip may leave its elbow out
+        for at in {0, elbow} if first == 0 else {max(elbow, 0)}:
+            cv2.circle(canvas, tuple(np.rint(line[at]).astype(int).tolist()), max(1, int(half[at])), 255, -1)
+        return canvas > 0
 
 
-def measure_arms(
-    outline: np.ndarray, parse: np.ndarray, arms: list[np.ndarray], span: float, build: float
-) -> list[ArmMeasure]:
-    """Thickness of both arms against the silhouette; what hides in a sleeve is held to a naked arm's.
+def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span: float, build: float) -> Arm:
+    """Measure where the arm is bare, and carry the measure on under the sleeve.
 
-    `outline` bool HxW, `parse` uint8 HxW, `arms` two of (3, 2), `build` the person's stoutness around 1.
+    `outline` bool HxW, `parse` uint8 HxW, `joints` (3, 2), `span` pixels, `build` the person's stoutness around 1.
     """
     bare = np.isin(parse, ARMS)
+    line, place = _stations(joints)
+    across = _across(line)
+    typical = np.interp(place, PLACES, HALF_WIDTHS) * span
+    seen = _value_at(bare, line)
+    limit = 0.36 * span
+    reach = np.array([
+        [ray(bare if at_skin else outline, q, way * sign, limit) for sign in (1, -1)]
+        for q, way, at_skin in zip(line, across, seen)
+    ])  # fmt: skip
+    bounded = reach < limit - 1
+    ratio = reach.mean(1) / typical
+    sure = bounded.all(1) & seen & (ratio > LIKELY[0]) & (ratio < LIKELY[1])
+    ratio, offset, distance = _carried_on(ratio, (reach[:, 0] - reach[:, 1]) / 2, place, sure, build)
+    expected = np.maximum((typical * ratio)[:, None] + offset[:, None] * (1, -1), 0.5 * typical[:, None])
+    # A sleeve that fits shows the arm's own outline; a bulky one shows nothing but that the arm is thinner.
+    room = np.interp(distance, (0, 0.3), (1.0, ROOM))[:, None]
+    hidden = np.minimum(np.where(bounded, SLEEVE_SLACK * reach, expected), room * expected)
+    sides = np.where(sure[:, None], reach, hidden)
+    sides = np.stack([_smooth(sides[:, 0]), _smooth(sides[:, 1])], 1)
+    half = sides.mean(1)
+    middle = line + across * ((sides[:, 0] - sides[:, 1]) / 2)[:, None]
+    hand = np.flatnonzero(sure & (place > 1.8))  # a cuff may cover the wrist: the arm goes on until the hand is seen
+    upto = max(int(np.searchsorted(place, 2.0)), int(hand[0]) + 1 if len(hand) else 0) + 1
+    radius = np.interp((0.5, 0.95, 1.95), place, half)
+    return Arm(joints, middle[:upto], half[:upto], place[:upto], radius)
+
+
+def _carried_on(
+    ratio: np.ndarray, offset: np.ndarray, place: np.ndarray, sure: np.ndarray, build: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Stoutness against a slim adult, offset from the bone, and how far along the arm the nearest sure station is."""
     build = float(np.clip(build, 0.9, 1.2))
-    return [ArmMeasure(arm, _radius(outline, bare, arm, span, build)) for arm in arms]
+    if sure.sum() < 2:
+        return np.full(len(place), build), np.zeros(len(place)), np.full(len(place), 2.0)
+    known = place[sure]
+    distance = np.abs(place[:, None] - known[None]).min(1)
+    trust = 0.5 + 0.5 * np.exp(-distance / 0.8)
+    return (
+        np.interp(place, known, ratio[sure]) * trust + build * (1 - trust),
+        np.interp(place, known, offset[sure]) * np.exp(-distance / 0.4),
+        distance,
+    )
 
 
-def _radius(outline: np.ndarray, bare: np.ndarray, arm: np.ndarray, span: float, build: float) -> np.ndarray:
-    radius = []
-    limits = zip(STATIONS, LEAST_RADIUS, MOST_RADIUS, MOST_CLOTHED_RADIUS)
-    for (start, end, share), least, most, most_clothed in limits:
-        bone = arm[end] - arm[start]
-        across = np.array([bone[1], -bone[0]]) / max(float(np.hypot(*bone)), 1.0)
-        at = arm[start] + bone * share
-        reach = min(ray(outline, at, across, 0.3 * span), ray(outline, at, -across, 0.3 * span))
-        x, y = np.clip(np.rint(at).astype(int), 0, (outline.shape[1] - 1, outline.shape[0] - 1))
-        limit = most if bare[y, x] else most_clothed * build
-        radius.append(float(np.clip(reach, least * span, limit * span)))
-    return np.array(radius)
+def _stations(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 2) along shoulder, elbow, wrist and a little on, the elbow rounded, and their places 0 to 2.12."""
+    place = np.linspace(0, PLACES[-1], STATIONS)
+    points = np.vstack([joints, joints[2] + (joints[2] - joints[1])])
+    line = np.stack([np.interp(place, range(4), points[:, k]) for k in (0, 1)], 1)
+    bend = np.abs(place - 1) < 0.3
+    rounded = np.stack([np.convolve(np.pad(line[:, k], 4, mode="edge"), np.ones(9) / 9, "valid") for k in (0, 1)], 1)
+    line[bend] = rounded[bend]
+    return line, place
+
+
+def _across(line: np.ndarray) -> np.ndarray:
+    tangent = np.gradient(line, axis=0)
+    tangent /= np.maximum(np.hypot(*tangent.T), 1e-6)[:, None]
+    return np.stack([tangent[:, 1], -tangent[:, 0]], 1)
+
+
+def _value_at(region: np.ndarray, points: np.ndarray) -> np.ndarray:
+    height, width = region.shape
+    x, y = np.rint(points).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    return inside & region[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    return np.convolve(np.pad(values, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), "valid")
 
 
 def ray(inside: np.ndarray, start: np.ndarray, direction: np.ndarray, limit: float) -> float:

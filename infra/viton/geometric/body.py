@@ -12,7 +12,7 @@ import numpy as np
 
 from infra.preprocess.human_parser.labels import ARMS, Cihp
 from infra.serving.engine import EngineError
-from infra.viton.geometric.arms import ArmMeasure, limb_zone, measure_arms, ray
+from infra.viton.geometric.arms import Arm, limb_zone, measure_arm, ray
 
 __all__ = ["Body", "limb_zone", "measure_body", "ray"]
 
@@ -40,7 +40,8 @@ class Body:
     neck_side: np.ndarray  # (2, 2) where neck and shoulder meet
     armpit: np.ndarray  # (2, 2)
     arms: list[np.ndarray]  # per side (3, 2): shoulder, elbow, wrist
-    arm_radius: np.ndarray  # (2, 3) of the naked arm at those
+    arm_radius: np.ndarray  # (2, 3) of the bare arm at mid upper arm, elbow and wrist
+    bare_arms: list[Arm]  # per side, as they would be without sleeves
     outline: np.ndarray  # (H, W) bool: the person, to measure limbs against
     legs: list[np.ndarray]  # per side (3, 2): hip, knee, ankle
     levels: np.ndarray  # (k,) distances below the neck ...
@@ -88,14 +89,14 @@ def measure_body(points: np.ndarray, mask: np.ndarray, parse: np.ndarray) -> Bod
     tip = _shoulder_tips(outline, shoulders, right, down, span)
     neck_half = _neck_half_width(parse, neck, span)
     arms = [joints[list(side[:3])] for side in sides]
-    measures = measure_arms(outline, parse, arms, span, build=neck_half / (0.19 * span))
+    measured = [measure_arm(outline, parse, arm, span, build=neck_half / (0.19 * span)) for arm in arms]
     levels = np.linspace(0.22, 1.35, 12) * torso
-    half = _torso_half_widths(outline, parse, measures, neck, right, down, levels / torso, torso, span)
+    half = _torso_half_widths(outline, parse, measured, neck, right, down, levels / torso, torso, span)
     armpit = [neck + right * out * half[side, 0] + down * 0.30 * span for side, out in enumerate((-1, 1))]
     return Body(
         neck=neck, down=down, right=right, span=span, torso=torso, tip=tip,
         neck_side=_neck_sides(outline, parse, tip, neck, right, neck_half, span), armpit=np.array(armpit),
-        arms=[arm.joints for arm in measures], arm_radius=np.array([arm.radius for arm in measures]),
+        arms=arms, arm_radius=np.array([arm.radius for arm in measured]), bare_arms=measured,
         outline=outline, legs=[joints[list(side[3:])] for side in sides], levels=levels, half=half,
         seen=tuple(bool((points[list(side[1:3]), 2] > 0).all()) for side in sides),
     )  # fmt: skip
@@ -179,13 +180,14 @@ def _neck_sides(
 
 
 def _torso_half_widths(
-    outline: np.ndarray, parse: np.ndarray, arms: list[ArmMeasure], neck: np.ndarray, right: np.ndarray,
+    outline: np.ndarray, parse: np.ndarray, arms: list[Arm], neck: np.ndarray, right: np.ndarray,
     down: np.ndarray, shares: np.ndarray, torso: float, span: float,
 ) -> np.ndarray:  # fmt: skip
     """(2, k) half widths by rays from the body's axis through the mask without the arms."""
     typical = np.interp(shares, TORSO_SHARES, TORSO_HALF_WIDTHS) * span
-    arm_zone = limb_zone(outline.shape, [a.joints for a in arms], np.array([a.radius for a in arms]) * 0.9)
-    inside = outline & ~np.isin(parse, ARMS) & ~arm_zone
+    inside = outline & ~np.isin(parse, ARMS)
+    for arm in arms:
+        inside &= ~arm.zone(outline.shape, 0.9)
     half = np.zeros((2, len(shares)))
     for side, out in enumerate((-1, 1)):
         for k, share in enumerate(shares):

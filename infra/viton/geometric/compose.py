@@ -12,8 +12,9 @@ from infra.viton.geometric.depth import arms_in_front, hair_and_head
 from infra.viton.geometric.fit_lower import waist_level
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.light import contact_shadow, exposure, fold_light, roundness
+from infra.viton.geometric.naked import naked_body
 from infra.viton.geometric.scene import OldGarment, Scene, held_things, old_garment, scene_in, working_box
-from infra.viton.geometric.undress import naked_outline, undress
+from infra.viton.geometric.undress import undress
 from infra.viton.geometric.warp import Layer, warp_lower, warp_upper
 from infra.viton.tryon import TryOn, TryOnInput
 
@@ -42,30 +43,31 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     torso, sleeves, info = warp_upper(garment, body, scene.shape)
     scene, old = old_garment(scene, body, garment.kind)
     covered = _covered(torso, *sleeves)
-    bare, changed = undress(scene, body, old, covered, garment.kind == "dress")
+    naked = naked_body(scene.shape, body, legs_too=garment.kind == "dress")
+    bare = undress(scene, body, old, covered, naked)
     light = fold_light(scene, old.gone) * exposure(scene)
-    _, trunk = naked_outline(scene.shape, body, legs_too=False)
-    arms = arms_in_front(scene, body, old, trunk)
+    alphas = [None if sleeve is None else sleeve.alpha for sleeve in sleeves]
+    arms = arms_in_front(scene, body, old, naked.trunk > 0.5, alphas)
     sleeved = [arm for arm in arms if sleeves[arm.side] is not None]
 
-    canvas = bare.copy()
+    canvas = bare.picture.copy()
     for arm in sleeved:
         sleeves[arm.side].alpha *= 1 - arm.beyond
         if arm.behind:
-            _put_sleeve(canvas, scene, body, sleeves[arm.side], info["roots"][arm.side], light)
-    _darken(canvas, contact_shadow(torso.alpha, scene.mask, 0.018 * body.span))
+            _put_sleeve(canvas, bare.mask, body, sleeves[arm.side], info["roots"][arm.side], light)
+    _darken(canvas, contact_shadow(torso.alpha, bare.mask, 0.018 * body.span))
     _put(canvas, torso, light * roundness(covered, body.span))
     for arm in arms:
         if not arm.behind:
-            _show(canvas, bare, arm.bare)
+            _show(canvas, bare.picture, arm.bare)
             if sleeves[arm.side] is not None:
-                _put_sleeve(canvas, scene, body, sleeves[arm.side], info["roots"][arm.side], light)
+                _put_sleeve(canvas, bare.mask, body, sleeves[arm.side], info["roots"][arm.side], light)
     for arm in arms:
-        _show(canvas, bare, arm.hand)
+        _show(canvas, bare.picture, arm.hand)
     _show(canvas, scene.photo, held_things(scene, body).astype(np.float32))
     coverage, colours = hair_and_head(scene, old)
     _show(canvas, colours, coverage)
-    return _only_changed(canvas, scene, changed | (covered > 0))
+    return _only_changed(canvas, scene, bare.changed | (covered > 0))
 
 
 def dress_below(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
@@ -77,10 +79,10 @@ def dress_below(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     gone = np.isin(scene.parse, LOWER) | ((scene.parse == Cihp.DRESS) & ~of_top)
     old = OldGarment(gone, np.zeros(scene.shape, bool))
     covered = _covered(hips, *legs)
-    bare, changed = undress(scene, body, old, covered, legs_too=True)
+    bare = undress(scene, body, old, covered, naked_body(scene.shape, body, legs_too=True))
     light = fold_light(scene, gone) * exposure(scene)
-    canvas = bare.copy()
-    _darken(canvas, contact_shadow(covered, scene.mask, 0.012 * body.span))
+    canvas = bare.picture.copy()
+    _darken(canvas, contact_shadow(covered, bare.mask, 0.012 * body.span))
     apart = np.clip((level - 1.25 * body.torso) / (0.4 * body.torso), 0, 1)
     for leg in legs:
         if leg is not None:
@@ -88,7 +90,7 @@ def dress_below(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     _put(canvas, hips, light * roundness(covered, body.span))
     front = np.isin(scene.parse, (*ARMS, *UPPER, Cihp.HAIR, Cihp.FACE, *SHOES, Cihp.TORSO_SKIN)) | of_top
     _show(canvas, scene.photo, cv2.GaussianBlur(front.astype(np.float32), (0, 0), 0.9))
-    return _only_changed(canvas, scene, changed | (covered > 0))
+    return _only_changed(canvas, scene, bare.changed | (covered > 0))
 
 
 def _covered(*layers: Layer | None) -> np.ndarray:
@@ -100,13 +102,13 @@ def _covered(*layers: Layer | None) -> np.ndarray:
 
 
 def _put_sleeve(
-    canvas: np.ndarray, scene: Scene, body: Body, sleeve: Layer, root: np.ndarray, light: np.ndarray
+    canvas: np.ndarray, mask: np.ndarray, body: Body, sleeve: Layer, root: np.ndarray, light: np.ndarray
 ) -> None:  # fmt: skip
     """Sleeve and torso are one cloth at the shoulder and two below the armpit."""
-    y, x = np.ogrid[: scene.shape[0], : scene.shape[1]]
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
     distance = np.sqrt((x - root[0, 0]) ** 2 + (y - root[0, 1]) ** 2) / (0.45 * body.span)
     apart = np.clip(distance * 1.5 - 0.5, 0, 1).astype(np.float32)
-    _darken(canvas, contact_shadow(sleeve.alpha * apart, scene.mask, 0.015 * body.span, 0.25))
+    _darken(canvas, contact_shadow(sleeve.alpha * apart, mask, 0.015 * body.span, 0.25))
     _put(canvas, sleeve, light * (1 - (1 - roundness(sleeve.alpha, body.span, 0.2)) * apart))
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from infra.preprocess.human_parser.labels import ARMS, Cihp
-from infra.viton.geometric.arms import limb_zone
+from infra.viton.geometric.arms import Arm, limb_zone
 from infra.viton.geometric.body import LIMBS, Body
 from infra.viton.geometric.fill import local_mean
 from infra.viton.geometric.scene import OldGarment, Scene
 
+ARMPIT = 0.4  # of the upper arm: from there on an arm hangs in front of the torso's cloth
 _LANDMARKS = {3: 14, 4: 16, 6: 13, 7: 15}  # BODY_25 elbows and wrists -> BlazePose landmarks
 
 
@@ -28,16 +30,22 @@ class ArmInFront:
     depth: float  # of elbow and wrist, pixels; smaller is nearer
 
 
-def arms_in_front(scene: Scene, body: Body, old: OldGarment, trunk: np.ndarray) -> list[ArmInFront]:
-    """Both arms, the farther one first."""
-    visible = np.isin(scene.parse, (*ARMS, Cihp.GLOVE))
-    return sorted((_arm(scene, body, old, trunk, visible, side) for side in (0, 1)), key=lambda arm: -arm.depth)
+def arms_in_front(
+    scene: Scene, body: Body, old: OldGarment, trunk: np.ndarray, sleeves: Sequence[np.ndarray | None]
+) -> list[ArmInFront]:  # fmt: skip
+    """Both arms, the farther one first. `sleeves`: the new garment's alphas, float32 HxW, None where it has none."""
+    return sorted(
+        (_arm(scene, body, old, trunk, sleeve, side) for side, sleeve in enumerate(sleeves)),
+        key=lambda arm: -arm.depth,
+    )
 
 
 def _arm(
-    scene: Scene, body: Body, old: OldGarment, trunk: np.ndarray, visible: np.ndarray, side: int
+    scene: Scene, body: Body, old: OldGarment, trunk: np.ndarray, sleeve: np.ndarray | None, side: int
 ) -> ArmInFront:  # fmt: skip
-    shoulder, elbow, wrist = body.arms[side]
+    visible = np.isin(scene.parse, (*ARMS, Cihp.GLOVE))
+    arm = body.bare_arms[side]
+    _, elbow, wrist = body.arms[side]
     radius = body.arm_radius[side]
     forearm = wrist - elbow
     along = forearm / max(float(np.hypot(*forearm)), 1.0)
@@ -48,18 +56,26 @@ def _arm(
     beyond = np.clip((past - 0.01 * body.span) / 4 + 0.5, 0, 1).astype(np.float32)
     hand &= beyond > 0.1
     depth = _depth(scene, body, side)
-    lower = limb_zone(scene.shape, [np.stack([elbow, wrist])], radius[None, 1:])
+    lower = arm.zone(scene.shape, start=1.0)
     inside = (lower & trunk).sum() / max(lower.sum(), 1)
     behind = bool(inside > 0.35 and hand.sum() < 0.3 * radius[2] ** 2 and (depth > 0 or not body.seen[side]))
-    # From the middle of the upper arm on, what is seen of an arm hangs in front of the torso's cloth.
-    root = 0.45 * shoulder + 0.55 * elbow
-    reach = np.array([[1.5, 1.5, 3.6, 3.6]]) * radius[[1, 1, 2, 2]]
-    around = limb_zone(scene.shape, [np.stack([root, elbow, wrist, tip])], reach)
+    # Skin of an arm comes before the torso's cloth from the armpit on, in a sleeve from its cuff on.
+    start = ARMPIT if sleeve is None else _cuff(arm, sleeve) - 0.15
+    along_arm = arm.line[arm.place >= min(start, 2.0)]
+    reach = np.interp(np.linspace(0, 1, len(along_arm) + 1), (0, 0.4, 1), (1.5, 1.7, 3.6)) * radius[2] * 1.4
+    around = limb_zone(scene.shape, [np.vstack([along_arm, tip])], reach[None])
     bare = visible & around
     if not behind:
-        naked = limb_zone(scene.shape, [np.stack([root, elbow, wrist])], 0.97 * radius[None])
-        bare |= naked & old.gone
+        bare |= arm.zone(scene.shape, start=min(start, 1.9)) & old.gone
     return ArmInFront(side, _soft(bare), _soft(hand), beyond, behind, depth)
+
+
+def _cuff(arm: Arm, sleeve: np.ndarray) -> float:
+    """Place along the arm (0 shoulder, 2 wrist) where the sleeve ends."""
+    height, width = sleeve.shape
+    x, y = np.clip(np.rint(arm.line).astype(int), 0, (width - 1, height - 1)).T
+    inside = np.flatnonzero(sleeve[y, x] > 0.5)
+    return float(arm.place[inside[-1]]) if len(inside) else ARMPIT
 
 
 def _hand_zone(
@@ -87,7 +103,8 @@ def _depth(scene: Scene, body: Body, side: int) -> float:
 
 
 def _soft(region: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(region.astype(np.float32), (0, 0), 1.0)
+    """float32 0..1, smooth and within the region: just outside lies what the old garment covered."""
+    return np.clip(cv2.GaussianBlur(region.astype(np.float32), (0, 0), 1.3) * 1.8 - 0.6, 0, 1)
 
 
 def hair_and_head(scene: Scene, old: OldGarment) -> tuple[np.ndarray, np.ndarray]:

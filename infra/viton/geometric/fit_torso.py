@@ -1,94 +1,112 @@
-"""x."""
+"""Where a garment's torso goes on a body: its size, and control points for the thin-plate spline."""
 
 from __future__ import annotations
 
-import cv2
+from dataclasses import dataclass
+
 import numpy as np
 
-from infra.viton.geometric.body import Body, ray
-from infra.viton.geometric.garment import Garment, Strip
+from infra.viton.geometric.body import Body
+from infra.viton.geometric.garment import Garment
+
+# Of the body's widths: worn cloth goes round the body, and what is left over shows at the waist first.
+CHEST_EASE, SHOULDER_EASE, WAIST_EASE = 1.06, 1.05, 1.18
+WAIST_LEVEL = 0.6  # of the torso, from neck to hips
+LONGEST_TOP = 1.24  # torsos below the neck; longer tops are tunics, which no shop calls "upper"
+WIDEST = 1.16  # spans that a garment's shoulders stand for when its length is told from its width
+ARMPIT_LEVEL = 0.26  # spans below the neck: no armhole ends higher
+# Control points of the middle: an upright lattice that is a similarity, so that prints stay as they were drawn.
+LATTICE_ROWS, LATTICE_COLUMNS = (0.15, 0.4, 0.7, 1.0), (-0.3, 0.0, 0.3)  # of neck to hem; of half the chest
+SIDE_ROWS = (2, 4, 6, 8, 10, 11)  # of a side's 12 points
 
 
-def garment_scale(garment: Garment, body: Body) -> float:
-    """Picture pixels per garment pixel: the median of what shoulders, chest and middle say.
+@dataclass(frozen=True)
+class TorsoFit:
+    """Control points in garment and picture, both (n, 2), and picture pixels per garment pixel."""
 
-    A flat garment is half its girth wide; worn, cloth goes round the body and shows about 8 % less.
-    """
-    chest = garment.armpit[1, 0] - garment.armpit[0, 0]
-    body_chest = float(body.half_width(0, body.levels[0]) + body.half_width(1, body.levels[0]))
-    from_chest = 1.06 * body_chest / max(chest, 1)
-    if garment.sleeves[0] is None:
-        return from_chest
-    shoulders = garment.shoulder[1, 0] - garment.shoulder[0, 0]
-    tips = float((body.tip[1] - body.tip[0]) @ body.right)
-    from_shoulders = max(tips, 1.05 * body.span) / max(shoulders, 1)
-    middle = garment.sides[1, 5, 0] - garment.sides[0, 5, 0]
-    waist = float(body.half_width(0, 0.6 * body.torso) + body.half_width(1, 0.6 * body.torso))
-    from_middle = 1.18 * waist / max(middle, 1)
-    return float(np.median([from_chest, from_shoulders, from_middle]))
+    source: np.ndarray
+    target: np.ndarray
+    scale: float  # across
+    lengthwise: float  # along: width grows with the wearer's girth, length follows the skeleton
 
 
-def fit_torso(garment: Garment, body: Body, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Control points of the torso: garment positions and where they go."""
-    source, target = [], []
-    neck_y = float(garment.neck[:, 1].mean())
-    shoulder_half = [abs(garment.shoulder[s, 0] - garment.axis) for s in (0, 1)]
-    neck_half = [abs(garment.neck[s, 0] - garment.axis) for s in (0, 1)]
-    origin = 0.0
-    necks, tips = [], []
-    for s, out in ((0, -1), (1, 1)):
-        tip_across = abs((body.tip[s] - body.neck) @ body.right)
-        side_across = abs((body.neck_side[s] - body.neck) @ body.right)
-        neck_across = np.clip(neck_half[s] * scale, side_across * 1.02, tip_across * 0.92)
-        tip_target = body.tip[s]
-        if garment.sleeves[s] is None:                       # straps and wide shoulders end where their width says
-            want = np.clip(shoulder_half[s] * scale, neck_across + 6, tip_across)
-            tip_target = _on_shoulder(body, s, want)
-        neck_target = _on_shoulder(body, s, neck_across)
-        source += [garment.neck[s], garment.shoulder[s], (garment.neck[s] + garment.shoulder[s]) / 2]
-        target += [neck_target, tip_target, (neck_target + tip_target) / 2]
-        necks.append(neck_target)
-        tips.append(tip_target)
-    top = float(np.mean([(q - body.neck) @ body.down for q in necks]))      # neck points below body.neck (negative)
-    bottom = float(garment.sides[:, -1, 1].mean())
-    # Width grows with the wearer's girth, length does not: it follows the skeleton, and tops end at the hips.
-    shoulders = garment.shoulder[1, 0] - garment.shoulder[0, 0]
-    lengthwise = min(scale, 1.16 * body.span / max(shoulders, 1)) if garment.sleeves[0] is not None else scale
+def fit_torso(garment: Garment, body: Body) -> TorsoFit:
+    """Fit the torso of an upper garment or dress."""
+    scale = _scale(garment, body)
+    source, target = _shoulder_line(garment, body, scale)
+    necks = target[::3]
+    top = float(np.mean((necks - body.neck) @ body.down))  # of the neck points, below body.neck (negative)
+    neck_y, hem_y = float(garment.neck[:, 1].mean()), float(garment.sides[:, -1, 1].mean())
+    armpit_y = float(garment.armpit[:, 1].mean())
+    lengthwise = min(scale, WIDEST * body.span / garment.shoulders) if garment.sleeved else scale
     if garment.kind == "upper":
-        lengthwise = min(lengthwise, (1.24 * body.torso - top) / max(bottom - neck_y, 1))
-    drop = lambda y: top + (y - neck_y) * lengthwise
+        lengthwise = min(lengthwise, (LONGEST_TOP * body.torso - top) / max(hem_y - neck_y, 1))
+    lowered = max(ARMPIT_LEVEL * body.span - (top + (armpit_y - neck_y) * lengthwise), 0)
 
-    chest_low = max(drop(garment.armpit[:, 1].mean()), 0.26 * body.span + top * 0)
-    shift = chest_low - drop(garment.armpit[:, 1].mean())
-    below = lambda y: drop(y) + shift * np.clip((y - neck_y) / max(garment.armpit[:, 1].mean() - neck_y, 1), 0, 1)
-    body_chest = [float(body.half_width(s, body.levels[0])) for s in (0, 1)]
-    for s, out in ((0, -1), (1, 1)):
-        side = np.vstack([garment.armpit[s], garment.sides[s][[2, 4, 6, 8, 10, 11]]])
-        for q in side:
-            level = float(below(q[1]))
-            own = abs(q[0] - garment.axis) * scale
-            flesh = float(body.half_width(s, level))
-            if level > body.levels[-1] and garment.kind == "dress":
-                flesh *= 0.9
-            width = own if own > 1.08 * flesh else max(own, 1.03 * flesh) if garment.kind != "dress" or level < body.torso else max(own, 0.98 * flesh)
-            width = min(width, 1.35 * flesh if level < 1.1 * body.torso else 2.5 * flesh)
-            source.append(q)
-            target.append(body.at(out * width, level))
-    # The middle keeps the garment's own proportions, upright: prints stay as they were drawn.
-    for f in (0.15, 0.4, 0.7, 1.0):
-        y = neck_y + f * (bottom - neck_y)
-        for u in (-0.3, 0.0, 0.3):
-            chest = (garment.armpit[1, 0] - garment.armpit[0, 0]) / 2
-            source.append(np.array([garment.axis + u * chest, y]))
-            target.append(body.at(u * chest * scale, float(below(y))))
-    return np.array(source), np.array(target)
+    def below(y: np.ndarray) -> np.ndarray:
+        """Row of the garment -> distance below the neck on the body."""
+        return top + (y - neck_y) * lengthwise + lowered * np.clip((y - neck_y) / max(armpit_y - neck_y, 1), 0, 1)
+
+    for side, out in enumerate((-1, 1)):
+        points = np.vstack([garment.armpit[side], garment.sides[side][list(SIDE_ROWS)]])
+        levels = below(points[:, 1])
+        own = np.abs(points[:, 0] - garment.axis) * scale
+        width = _side_widths(own, levels, body.half_width(side, levels), garment.kind, body)
+        source.extend(points)
+        target.extend(body.neck + (out * width)[:, None] * body.right + levels[:, None] * body.down)
+    for row in LATTICE_ROWS:
+        y = neck_y + row * (hem_y - neck_y)
+        for column in LATTICE_COLUMNS:
+            across = column * garment.chest / 2
+            source.append(np.array([garment.axis + across, y]))
+            target.append(body.at(across * scale, float(below(y))))
+    return TorsoFit(np.array(source), np.array(target), scale, lengthwise)
+
+
+def _scale(garment: Garment, body: Body) -> float:
+    """Picture pixels per garment pixel across: the median of what chest, shoulders and waist say."""
+    chest = float(body.half_width(0, body.levels[0]) + body.half_width(1, body.levels[0]))
+    from_chest = CHEST_EASE * chest / garment.chest
+    if not garment.sleeved:
+        return from_chest
+    tips = float((body.tip[1] - body.tip[0]) @ body.right)
+    from_shoulders = max(tips, SHOULDER_EASE * body.span) / garment.shoulders
+    level = WAIST_LEVEL * body.torso
+    waist = float(body.half_width(0, level) + body.half_width(1, level))
+    middle = max(float(garment.sides[1, 5, 0] - garment.sides[0, 5, 0]), 1.0)
+    return float(np.median([from_chest, from_shoulders, WAIST_EASE * waist / middle]))
+
+
+def _shoulder_line(garment: Garment, body: Body, scale: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Per side: neck point, shoulder point and the middle between."""
+    source, target = [], []
+    for side in (0, 1):
+        neck, shoulder = garment.neck[side], garment.shoulder[side]
+        tip_across = abs(float((body.tip[side] - body.neck) @ body.right))
+        side_across = abs(float((body.neck_side[side] - body.neck) @ body.right))
+        least, most = 1.02 * side_across, max(0.92 * tip_across, 1.02 * side_across)
+        across = float(np.clip(abs(neck[0] - garment.axis) * scale, least, most))
+        neck_target, tip = _on_shoulder(body, side, across), body.tip[side]
+        if not garment.sleeved:  # straps and wide shoulders end where their width says
+            want = np.clip(abs(shoulder[0] - garment.axis) * scale, across + 6, max(tip_across, across + 6))
+            tip = _on_shoulder(body, side, float(want))
+        source += [neck, shoulder, (neck + shoulder) / 2]
+        target += [neck_target, tip, (neck_target + tip) / 2]
+    return source, target
 
 
 def _on_shoulder(body: Body, side: int, across: float) -> np.ndarray:
-    """Point of the shoulder line at a distance from the body's axis; beyond the neck the line goes on up a little."""
-    a, b = body.neck_side[side], body.tip[side]
-    xa, xb = abs((a - body.neck) @ body.right), abs((b - body.neck) @ body.right)
-    t = (across - xa) / max(xb - xa, 1)
-    return a + (b - a) * np.clip(t, -0.15, 1.05)
+    """Point of the shoulder's line at a distance from the body's axis; past the neck the line goes on up a little."""
+    inner, outer = body.neck_side[side], body.tip[side]
+    inner_across, outer_across = (abs(float((q - body.neck) @ body.right)) for q in (inner, outer))
+    share = (across - inner_across) / max(outer_across - inner_across, 1)
+    return inner + (outer - inner) * np.clip(share, -0.15, 1.05)
 
 
+def _side_widths(own: np.ndarray, levels: np.ndarray, flesh: np.ndarray, kind: str, body: Body) -> np.ndarray:
+    """Half widths at the sides: the garment's own where it is wider than the body, else the body's."""
+    skirt = (kind == "dress") & (levels >= body.torso)
+    flesh = np.where((kind == "dress") & (levels > body.levels[-1]), 0.9 * flesh, flesh)
+    tight = np.maximum(own, np.where(skirt, 0.98, 1.03) * flesh)
+    width = np.where(own > 1.08 * flesh, own, tight)
+    return np.minimum(width, np.where(levels < 1.1 * body.torso, 1.35, 2.5) * flesh)

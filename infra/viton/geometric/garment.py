@@ -6,42 +6,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from infra.viton.geometric.garment_parts import leg_alphas, sleeve_alphas
 from infra.viton.geometric.polyline import polyline_length
+from infra.viton.geometric.strip import Strip
 
 
-@dataclass(frozen=True)
-class Strip:
-    """A tube of cloth (sleeve or trouser leg) as paired points along its two long edges, root first.
-
-    Two edges, never an axis with a width: sleeves that are spread, hang or bend then need no cases.
-    """
-
-    outer: np.ndarray  # (n, 2)
-    inner: np.ndarray  # (n, 2)
-
-    @property
-    def length(self) -> float:
-        """Along the middle."""
-        return polyline_length((self.outer + self.inner) / 2)
-
-    @property
-    def widths(self) -> np.ndarray:
-        """(n,) from edge to edge."""
-        return np.hypot(*(self.outer - self.inner).T)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Garment:
-    """A garment and its parts. For "lower" the strips are legs, and neck, shoulder and armpit are the waist's corners."""
+    """A garment and its parts. Of a "lower" one, neck, shoulder and armpit are the waist's corners."""
 
     kind: str  # "upper", "lower" or "dress"
     rgb: np.ndarray  # uint8 HxWx3, colours freed of the background
     alpha: np.ndarray  # uint8 HxW, the whole cut-out
-    torso: np.ndarray  # uint8 HxW, alpha without sleeves (legs) and inner back
-    strips: tuple[np.ndarray | None, np.ndarray | None]  # uint8 HxW, alpha of each sleeve (leg)
     back: np.ndarray  # uint8 HxW, the inner back seen through the neckline, label included
     axis: float  # x of the mirror axis
     neck: np.ndarray  # (2, 2) where neckline and shoulder line meet
@@ -51,6 +31,15 @@ class Garment:
     sides: np.ndarray  # (2, n, 2) the torso's sides from armpit (or waist) to hem
     sleeves: tuple[Strip | None, Strip | None]  # upper, dress: sleeves; lower: legs; both or none
     collar: bool  # stands up around the neck (turtleneck, shirt collar)
+
+    @cached_property
+    def parts(self) -> tuple[np.ndarray, tuple[np.ndarray | None, np.ndarray | None]]:
+        """uint8 HxW: alpha of the torso without the inner back (of the hips), and of each sleeve (leg)."""
+        if self.kind == "lower":
+            return leg_alphas(self.alpha, self.axis, self.sleeves)
+        return sleeve_alphas(
+            self.alpha, self.back, self.axis, self.shoulder, self.armpit, self.sides, self.sleeves
+        )
 
     @property
     def chest(self) -> float:
@@ -71,16 +60,19 @@ class Garment:
         return float(np.mean([polyline_length(s.outer) if s else 0.0 for s in self.sleeves]))
 
     def sleeve_index(self) -> float:
-        """How long the sleeves are, free of the garment's size: 0.3 short, 0.6 elbow, 0.9 three quarters, 1 and up long.
+        """How long the sleeves are, whatever the garment's size: about 0.4 short, 0.85 three quarters, 1 long.
 
-        Length against the armhole's width and length against the chest, each over what a plain long-sleeved
-        shirt has (2.5 and 1.15); their geometric mean, because wide cuts lower both in different measure.
+        Length against the armhole's width, the chest and the body's length, each over what a plain long-sleeved
+        shirt has. Their geometric mean, the last counted twice: wide cuts lower the first two in different measure.
         """
         if not self.sleeved:
             return 0.0
         armhole = float(np.mean([np.hypot(*(s.outer[0] - s.inner[0])) for s in self.sleeves]))
-        slender = float(np.mean([s.length for s in self.sleeves])) / max(armhole, 1.0) / 2.5
-        return float(np.sqrt(slender * self.sleeve_length() / self.chest / 1.15))
+        slender = float(np.mean([s.length for s in self.sleeves])) / max(armhole, 1.0)
+        outside = self.sleeve_length()
+        longest = 1.6 * self.chest if self.kind == "dress" else np.inf  # dresses: a shirt's length
+        length = np.clip(self.sides[:, -1, 1].mean() - self.neck[:, 1].mean(), 1.2 * self.chest, longest)
+        return float((slender / 2.5 * outside / self.chest / 1.15 * (outside / length / 0.9) ** 2) ** 0.25)
 
     def sleeve_taper(self) -> float:
         """Cuff width over armhole width, mean of the pair; 1 without sleeves."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from infra.viton.geometric.garment import Garment, Strip
+from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.garment_outline import mirror_axis
+from infra.viton.geometric.strip import Strip
 
 RISE = 0.33  # waist to crotch over the whole length, for long trousers whose legs touch all the way down
-FADE = 28  # rows over which the hips give way to the legs
 SIDE_POINTS, LEG_POINTS = 12, 16
 
 
@@ -29,9 +28,8 @@ def analyse_lower(alpha: np.ndarray, rgb: np.ndarray) -> Garment:
     legs: tuple[Strip | None, Strip | None] = (None, None)
     if split is not None:
         legs = _legs(mask, axis, np.linspace(split + 2, bottom - 3, LEG_POINTS))
-    torso, strips = _parts(alpha, axis, legs)
     return Garment(
-        kind="lower", rgb=rgb, alpha=alpha, torso=torso, strips=strips, back=np.zeros_like(alpha), axis=axis,
+        kind="lower", rgb=rgb, alpha=alpha, back=np.zeros_like(alpha), axis=axis,
         neck=corners, neckline=corners, shoulder=corners, armpit=corners, sides=sides, sleeves=legs, collar=False,
     )  # fmt: skip
 
@@ -85,23 +83,3 @@ def _legs(mask: np.ndarray, axis: float, levels: np.ndarray) -> tuple[Strip, Str
     x = np.array(lines)
     edges = [np.stack([x[:, k], levels], 1) for k in range(4)]
     return Strip(edges[0], edges[1]), Strip(edges[3], edges[2])
-
-
-def _parts(
-    alpha: np.ndarray, axis: float, legs: tuple[Strip | None, Strip | None]
-) -> tuple[np.ndarray, tuple[np.ndarray | None, np.ndarray | None]]:
-    """Alpha of the hips, fading into the legs below, and of each leg with some cloth under that fade."""
-    if legs[0] is None or legs[1] is None:
-        return alpha, (None, None)
-    seam = float(legs[0].outer[0, 1])
-    ramp = np.clip((seam + 6 - np.arange(alpha.shape[0])) / FADE, 0, 1)
-    hips = (alpha * ramp[:, None]).astype(np.uint8)
-    middle, strips = int(round(axis)), []
-    for side, leg in enumerate(legs):
-        zone = np.zeros_like(alpha)
-        cv2.fillPoly(zone, [np.rint(np.vstack([leg.outer, leg.inner[::-1]])).astype(np.int32)], 255)
-        zone = cv2.dilate(zone, np.ones((7, 7), np.uint8))
-        half = slice(None, middle) if side == 0 else slice(middle, None)
-        zone[max(0, int(seam) - 2 * FADE) : int(seam), half] = 255
-        strips.append(np.minimum(alpha, zone))
-    return hips, (strips[0], strips[1])

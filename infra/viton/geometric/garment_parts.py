@@ -1,17 +1,18 @@
-"""Splitting a cut-out at its armholes: one alpha for the torso and one per sleeve."""
+"""Splitting a cut-out into alphas: torso and sleeves, or hips and legs."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from infra.viton.geometric.garment import Strip
+from infra.viton.geometric.strip import Strip
 
 OVERLAP = 0.05  # of the chest's width: torso and sleeve share this much cloth beyond the armhole
+FADE = 28  # rows over which the hips give way to the legs
 FRILL = 0.03  # of the chest's width: cloth beyond a strip's edges and cuff that still belongs to it
 
 
-def part_alphas(
+def sleeve_alphas(
     alpha: np.ndarray, back: np.ndarray, axis: float, shoulder: np.ndarray, armpit: np.ndarray, sides: np.ndarray,
     sleeves: tuple[Strip | None, Strip | None],
 ) -> tuple[np.ndarray, tuple[np.ndarray | None, np.ndarray | None]]:  # fmt: skip
@@ -64,3 +65,23 @@ def _torso_zone(
     cv2.fillPoly(zone, [np.rint(np.array(corners)).astype(np.int32)], 255)
     zone = cv2.dilate(zone, np.ones((7, 7), np.uint8))  # the seam's own pixels
     return cv2.GaussianBlur(zone, (0, 0), 2.0).astype(np.float32) / 255
+
+
+def leg_alphas(
+    alpha: np.ndarray, axis: float, legs: tuple[Strip | None, Strip | None]
+) -> tuple[np.ndarray, tuple[np.ndarray | None, np.ndarray | None]]:
+    """uint8 HxW alpha of the hips, fading into the legs below, and of each leg with some cloth under that fade."""
+    if legs[0] is None or legs[1] is None:
+        return alpha, (None, None)
+    seam = float(legs[0].outer[0, 1])
+    ramp = np.clip((seam + 6 - np.arange(alpha.shape[0])) / FADE, 0, 1)
+    hips = (alpha * ramp[:, None]).astype(np.uint8)
+    middle, strips = int(round(axis)), []
+    for side, leg in enumerate(legs):
+        zone = np.zeros_like(alpha)
+        cv2.fillPoly(zone, [np.rint(np.vstack([leg.outer, leg.inner[::-1]])).astype(np.int32)], 255)
+        zone = cv2.dilate(zone, np.ones((7, 7), np.uint8))
+        half = slice(None, middle) if side == 0 else slice(middle, None)
+        zone[max(0, int(seam) - 2 * FADE) : int(seam), half] = 255
+        strips.append(np.minimum(alpha, zone))
+    return hips, (strips[0], strips[1])

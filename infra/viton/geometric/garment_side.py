@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from infra.viton.geometric.garment import Strip
 from infra.viton.geometric.garment_outline import chord_normal, first_row, furthest, half_outline, keep_large
 from infra.viton.geometric.garment_sleeve import cut_free, find_armpit, sleeve_strip
 from infra.viton.geometric.polyline import resample
+from infra.viton.geometric.strip import Strip
 
 ARMHOLE_DEPTH = 0.42  # of the chest's width; shirts and dresses lying flat
 LOW_ARMPIT = 0.24  # chest widths below that: a sleeve lies on the body

@@ -8,9 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from infra.viton.geometric.garment import Strip
 from infra.viton.geometric.garment_outline import bays, chord_normal, furthest
 from infra.viton.geometric.polyline import resample, unit
+from infra.viton.geometric.strip import Strip
 
 LEAST_BAY = 0.035  # of the garment's height: shallower bays of the outline are folds
 CORNER_SAMPLES = 64  # of the outline from armpit round the cuff to the shoulder

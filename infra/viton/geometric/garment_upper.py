@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from infra.viton.geometric.garment import Garment, Strip
+from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.garment_neckline import find_neckline
 from infra.viton.geometric.garment_outline import mirror_axis, neck_opening
-from infra.viton.geometric.garment_parts import part_alphas
 from infra.viton.geometric.garment_side import ARMHOLE_DEPTH, LOW_ARMPIT, Side, analyse_side, armpit_depth
 from infra.viton.geometric.garment_sleeve import crease_map
+from infra.viton.geometric.strip import Strip
 
 DISAGREE = 0.15  # chest widths between the two armpits' heights: one side is then misread
 
@@ -34,9 +34,8 @@ def analyse_upper(picture: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, kind:
     if right.sleeve:
         sleeves = (left.sleeve, Strip(_mirrored(right.sleeve.outer, width), _mirrored(right.sleeve.inner, width)))
     shoulder, armpit, sides = pair("shoulder"), pair("armpit"), pair("side")
-    torso, strips = part_alphas(alpha, back, axis, shoulder, armpit, sides, sleeves)
     return Garment(
-        kind=kind, rgb=rgb, alpha=alpha, torso=torso, strips=strips, back=back, axis=axis, neck=neck,
+        kind=kind, rgb=rgb, alpha=alpha, back=back, axis=axis, neck=neck,
         neckline=neckline, shoulder=shoulder, armpit=armpit, sides=sides, sleeves=sleeves, collar=collar,
     )  # fmt: skip
 

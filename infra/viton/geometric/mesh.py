@@ -1,34 +1,46 @@
-"""x."""
+"""Quad meshes: where each pixel of the picture lies in the garment."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom excluded
 
-def mesh_map(source: np.ndarray, target: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Quad mesh (n, m, 2) in garment and in picture -> inverse map (H, W, 2) and coverage; later rows win."""
-    h, w = shape
-    full = np.full((h, w, 2), -1e4, np.float32)
-    covered = np.zeros((h, w), np.uint8)
-    n, m = source.shape[:2]
-    for i in range(n - 1):
-        for j in range(m - 1):
+_SUBPIXEL = 4  # fractional bits of cv2.fillConvexPoly's coordinates
+
+
+def box_around(points: np.ndarray, shape: tuple[int, int], margin: float = 2) -> Box:
+    """The box of points (..., 2) within a picture of `shape` (height, width); may be empty."""
+    low, high = points.reshape(-1, 2).min(0) - margin, points.reshape(-1, 2).max(0) + margin
+    left, top = (int(np.clip(np.floor(v), 0, limit)) for v, limit in zip(low, shape[::-1]))
+    right, bottom = (int(np.clip(np.ceil(v) + 1, 0, limit)) for v, limit in zip(high, shape[::-1]))
+    return left, top, max(right, left), max(bottom, top)
+
+
+def mesh_map(source: np.ndarray, target: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
+    """A quad mesh (n, m, 2) in the garment and in the picture -> the inverse map over a box of the picture.
+
+    Returns float32 HxWx2 garment coordinates and uint8 HxW coverage (0 or 255). Each quad is two triangles;
+    where the mesh folds, later rows win.
+    """
+    left, top, right, bottom = box
+    tags = np.zeros((bottom - top, right - left), np.int32)
+    shifted = target - (left, top)
+    affines = [np.zeros((2, 3))]
+    for i in range(len(target) - 1):
+        for j in range(target.shape[1] - 1):
             for corners in (((i, j), (i, j + 1), (i + 1, j)), ((i + 1, j + 1), (i, j + 1), (i + 1, j))):
-                t = np.float32([target[c] for c in corners])
-                s = np.float32([source[c] for c in corners])
-                x0, y0 = np.floor(t.min(0)).astype(int) - 1
-                x1, y1 = np.ceil(t.max(0)).astype(int) + 2
-                x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, w), min(y1, h)
-                if x1 <= x0 or y1 <= y0 or abs((t[1, 0] - t[0, 0]) * (t[2, 1] - t[0, 1]) - (t[1, 1] - t[0, 1]) * (t[2, 0] - t[0, 0])) < 0.5:
+                t = np.float32([shifted[c] for c in corners])
+                if abs((t[1, 0] - t[0, 0]) * (t[2, 1] - t[0, 1]) - (t[1, 1] - t[0, 1]) * (t[2, 0] - t[0, 0])) < 0.5:
                     continue
-                affine = cv2.getAffineTransform(t, s)
-                tile = np.zeros((y1 - y0, x1 - x0), np.uint8)
-                cv2.fillConvexPoly(tile, np.rint((t - (x0, y0)) * 16).astype(np.int32), 255, cv2.LINE_8, 4)
-                yy, xx = np.nonzero(tile)
-                q = affine @ np.stack([xx + x0, yy + y0, np.ones_like(xx)])
-                full[yy + y0, xx + x0] = q.T
-                covered[yy + y0, xx + x0] = 255
-    return full, covered
-
-
+                polygon = np.rint(t * (1 << _SUBPIXEL)).astype(np.int32)
+                cv2.fillConvexPoly(tags, polygon, len(affines), cv2.LINE_8, _SUBPIXEL)
+                affines.append(cv2.getAffineTransform(t, np.float32([source[c] for c in corners])))
+    rows, columns = np.nonzero(tags)
+    chosen = np.array(affines)[tags[rows, columns]]
+    mapping = np.full((*tags.shape, 2), -1e4, np.float32)
+    mapping[rows, columns] = (
+        chosen[:, :, 0] * columns[:, None] + chosen[:, :, 1] * rows[:, None] + chosen[:, :, 2]
+    )
+    return mapping, np.where(tags > 0, 255, 0).astype(np.uint8)

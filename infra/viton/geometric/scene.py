@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from infra.preprocess.human_parser.labels import ARMS, HEAD, LOWER, SHOES, UPPER, Cihp
+from infra.preprocess.human_parser.labels import ARMS, HEAD, LOWER, UPPER, Cihp
 from infra.viton.geometric.body import Body
 from infra.viton.geometric.fill import local_mean
 from infra.viton.tryon import TryOnInput
 
 Box = tuple[slice, slice]
 
-WAIST = 0.74  # of the torso: how high a lower garment goes on under a top that is taken off
 SKIRT_BEGINS = 0.80  # of the torso: below it an old dress is a skirt
 
 
@@ -126,8 +125,3 @@ def held_things(scene: Scene, body: Body) -> np.ndarray:
     thick = max(5, int(0.06 * body.span)) | 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick))
     return cv2.dilate(cv2.morphologyEx(loose, cv2.MORPH_OPEN, disc), np.ones((3, 3), np.uint8)) & loose > 0
-
-
-def never_removed(scene: Scene, old: OldGarment) -> np.ndarray:
-    """bool HxW that the removal of the old garment leaves alone."""
-    return scene.head | np.isin(scene.parse, SHOES) | old.below

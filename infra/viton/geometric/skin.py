@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 
 from infra.preprocess.human_parser.labels import SKIN, Cihp
+from infra.viton.geometric.body import Body
 from infra.viton.geometric.fill import grain, local_mean
+from infra.viton.geometric.naked import Naked
 from infra.viton.geometric.scene import Scene
 
 _UNSEEN = (205.0, 165.0, 145.0)  # RGB where a picture shows no skin at all
@@ -22,20 +24,32 @@ def visible_skin(scene: Scene, gone: np.ndarray) -> np.ndarray:
     return cv2.erode(known.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
 
 
-def normals(naked: np.ndarray, reach: float) -> np.ndarray:
-    """float32 HxWx3 unit normals of a body inflated from its outline; flat from `reach` pixels inside on."""
-    depth = cv2.distanceTransform(naked.astype(np.uint8), cv2.DIST_L2, 3)
-    rim = np.clip(depth / reach, 0, 1)
-    smooth = cv2.GaussianBlur(depth, (0, 0), 2)
-    slope = np.stack([-cv2.Sobel(smooth, cv2.CV_32F, 1, 0), -cv2.Sobel(smooth, cv2.CV_32F, 0, 1)], 2)
-    slope /= np.maximum(np.hypot(slope[..., 0], slope[..., 1]), 1e-3)[..., None]
-    turned = np.cos(rim * (np.pi / 2))
-    return np.dstack([slope * turned[..., None], np.sin(rim * (np.pi / 2))])
+def normals(region: np.ndarray, roundness: float) -> np.ndarray:
+    """float32 HxWx3 unit normals of a body inflated from its outline (float32 HxW coverage), worked at half size.
+
+    The slope of the outline blurred over `roundness` pixels: 1 at the rim, 0 far inside, without a ridge in between.
+    """
+    height, width = region.shape
+    sigma = max(roundness / 2, 1.0)
+    small = cv2.resize(region, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma)
+    scale = sigma * np.sqrt(2 * np.pi) / 8  # a straight edge has slope 1; Sobel's sum is 8
+    across = np.dstack([cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1)]) * -scale
+    steep = np.minimum(np.hypot(across[..., 0], across[..., 1]), 0.999)
+    return cv2.resize(np.dstack([across, np.sqrt(1 - steep**2)]).astype(np.float32), (width, height))
+
+
+def surface_of(naked: Naked, body: Body) -> np.ndarray:
+    """float32 HxWx3 normals of the naked body; from the armpits on arms are rounded by themselves."""
+    surface = normals(naked.whole, 0.07 * body.span)
+    arms = normals(cv2.GaussianBlur(naked.arms, (0, 0), 1), 0.05 * body.span)
+    low = np.clip((body.below(naked.arms.shape) - 0.2 * body.span) / (0.25 * body.span), 0, 1)
+    return surface + (arms - surface) * (low * naked.arms)[..., None]
 
 
 def limb_light(image: np.ndarray, surface: np.ndarray, known: np.ndarray) -> np.ndarray:
     """(3,) how brightness follows the normal: fitted to visible skin, drawn to the usual where there is little."""
-    inside = known & (surface[..., 2] < 0.98)
+    inside = known & (surface[..., 2] < 0.97)
     count = int(inside.sum())
     if count < 300:
         return _USUAL_LIGHT
@@ -50,19 +64,19 @@ def limb_light(image: np.ndarray, surface: np.ndarray, known: np.ndarray) -> np.
     return np.clip(fitted, (-0.15, -0.12, 0.12), (0.15, 0.06, 0.40)).astype(np.float32)
 
 
-def skin_fill(scene: Scene, gone: np.ndarray, need: np.ndarray, naked: np.ndarray, span: float) -> np.ndarray:
-    """float32 HxWx3: skin wherever `naked`, joining the visible skin without a seam."""
+def skin_fill(scene: Scene, gone: np.ndarray, need: np.ndarray, naked: Naked, body: Body) -> np.ndarray:
+    """float32 HxWx3: skin wherever the body is, joining the visible skin without a seam."""
     image = scene.photo.astype(np.float32)
     known = visible_skin(scene, gone)
     known = _without_dark(image, scene.parse, known)
-    surface = normals(naked, 0.13 * span)
-    shade = 1 + (surface - (0, 0, 1)) @ limb_light(image, surface, known & naked)
+    surface = surface_of(naked, body)
+    shade = 1 + (surface - (0, 0, 1)) @ limb_light(image, surface, known & (naked.whole > 0.9))
     skin = _colour(image, known) * shade[..., None].astype(np.float32)
     # Join seamlessly: what the fill is off by at the edge of real skin fades out over the fill.
     ring = (cv2.dilate(need.astype(np.uint8), np.ones((19, 19), np.uint8)) > 0) & known
     off = local_mean(np.clip(image - skin, -60, 60), ring.astype(np.float32), 10)
     away = cv2.distanceTransform((~ring).astype(np.uint8), cv2.DIST_L2, 3)
-    skin += off * np.exp(-away / (0.12 * span))[..., None]
+    skin += off * np.exp(-away / (0.12 * body.span))[..., None]
     return skin + grain(scene.photo, known)[..., None]
 
 
@@ -78,7 +92,7 @@ def _colour(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     if len(samples) < 50:
         samples = np.float32([_UNSEEN])
     light = samples.sum(1)
-    low, high = np.percentile(light, (45, 90))
+    low, high = np.percentile(light, (35, 80))
     general = samples[(light >= low) & (light <= high)].mean(0)
     near = local_mean(image, known.astype(np.float32), 14)
     small = cv2.resize(known.astype(np.float32), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)

@@ -1,41 +1,62 @@
-"""x."""
+"""Smoothing thin-plate splines in the plane."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-
-def thin_plate(source: np.ndarray, target: np.ndarray, stiffness: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Smoothing thin-plate spline f(source) = target; coordinates are normalised inside."""
-    scale = float(np.abs(source - source.mean(0)).max())
-    s = source / scale
-    n = len(s)
-    kernel = _radial(s, s) + stiffness * np.eye(n)
-    affine = np.hstack([np.ones((n, 1)), s])
-    system = np.block([[kernel, affine], [affine.T, np.zeros((3, 3))]])
-    weights = np.linalg.solve(system, np.vstack([target, np.zeros((3, 2))]))
-    return s, weights, scale
+STIFFNESS = 0.002  # by eye: folds of the control points are smoothed, corners of the cloth still reached
+GRID = 12  # pixels between the points of a dense map that are really evaluated; coarser shows, finer does not
 
 
-def _radial(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class ThinPlate:
+    """A map of the plane: affine part plus one radial kernel per control point (Bookstein 1989)."""
+
+    centres: np.ndarray  # (n, 2), normalised
+    weights: np.ndarray  # (n + 3, 2): kernels, constant, x and y
+    origin: np.ndarray  # (2,) and
+    scale: float  # ... normalise coordinates to about -1..1
+
+    @classmethod
+    def fit(cls, source: np.ndarray, target: np.ndarray, stiffness: float = STIFFNESS) -> ThinPlate:
+        """The spline with f(source) = target, both (n, 2); `stiffness` 0 interpolates, more is smoother."""
+        origin = source.mean(0)
+        scale = max(float(np.abs(source - origin).max()), 1e-6)
+        centres = (source - origin) / scale
+        count = len(centres)
+        affine = np.hstack([np.ones((count, 1)), centres])
+        kernel = _kernel(centres, centres) + (stiffness + 1e-9) * np.eye(count)
+        system = np.block([[kernel, affine], [affine.T, np.zeros((3, 3))]])
+        right = np.vstack([target, np.zeros((3, 2))])
+        try:
+            weights = np.linalg.solve(system, right)
+        except np.linalg.LinAlgError:  # control points on one line
+            weights = np.linalg.lstsq(system, right, rcond=None)[0]
+        return cls(centres, weights, origin, scale)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """(n, 2) -> (n, 2)."""
+        q = (points - self.origin) / self.scale
+        return _kernel(q, self.centres) @ self.weights[:-3] + self.weights[-3] + q @ self.weights[-2:]
+
+    def dense(self, box: tuple[int, int, int, int], step: int = GRID) -> np.ndarray:
+        """float32 HxWx2: the map at every pixel of a box (left, top, right, bottom), evaluated on a coarse grid."""
+        left, top, right, bottom = box
+        xs, ys = np.arange(left, right + step, step), np.arange(top, bottom + step, step)
+        grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2).astype(np.float64)
+        coarse = self(grid).reshape(len(ys), len(xs), 2).astype(np.float32)
+        # A grid point stands at the first pixel of its cell, hence the shift against cv2.resize's half pixels.
+        matrix = np.float32([[1 / step, 0, 0], [0, 1 / step, 0]])
+        size = (right - left, bottom - top)
+        return cv2.warpAffine(
+            coarse, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        )
+
+
+def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """r^2 log r between all pairs, (n, 2) and (m, 2) -> (n, m)."""
     square = ((a[:, None] - b[None]) ** 2).sum(2)
     return 0.5 * square * np.log(square + 1e-12)
-
-
-def evaluate(spline: tuple[np.ndarray, np.ndarray, float], points: np.ndarray) -> np.ndarray:
-    centres, weights, scale = spline
-    q = points / scale
-    return _radial(q, centres) @ weights[:-3] + weights[-3] + q @ weights[-2:]
-
-
-def spline_map(spline, shape: tuple[int, int], step: int = 12) -> np.ndarray:
-    """The spline at every pixel of a picture, evaluated on a coarse grid; (H, W, 2) float32."""
-    h, w = shape
-    ys, xs = np.arange(0, h + step, step), np.arange(0, w + step, step)
-    grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2).astype(np.float64)
-    coarse = evaluate(spline, grid).reshape(len(ys), len(xs), 2).astype(np.float32)
-    fine_y, fine_x = np.mgrid[0:h, 0:w].astype(np.float32)
-    return cv2.remap(coarse, fine_x / step, fine_y / step, cv2.INTER_LINEAR)
-
-

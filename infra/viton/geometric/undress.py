@@ -2,85 +2,115 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
-from infra.viton.geometric.arms import limb_zone
+from infra.preprocess.human_parser.labels import SHOES, SKIN
 from infra.viton.geometric.body import Body
 from infra.viton.geometric.fill import fill_background
-from infra.viton.geometric.scene import WAIST, OldGarment, Scene, never_removed
+from infra.viton.geometric.naked import Naked, rounded
+from infra.viton.geometric.scene import OldGarment, Scene
 from infra.viton.geometric.skin import skin_fill
 
-_COVERED = 0.995  # alpha of the new garment from which nothing below it can be seen
-_RIM = 7, 17  # diameters that the old garment is grown by: over skin, over the background with its blended rim
+COVERED = 0.995  # alpha of the new garment from which nothing below it can be seen
+RIM = 0.013, 0.032  # spans that the old garment is grown by: over skin, over the background with its blended rim
+WAIST = 0.74  # of the torso: how high a lower garment goes on under a top that is taken off
 
 
-def undress(
-    scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, legs_too: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The photo (uint8 HxWx3) with the old garment taken off, and where it differs (bool HxW).
+@dataclass(frozen=True)
+class Undressed:
+    """The photo without the old garment (uint8 HxWx3), where it differs (bool HxW), and the person's new alpha."""
 
-    `covered` float HxW is the new garment's alpha; `legs_too`: the lower garment goes as well.
-    """
-    protect = never_removed(scene, old)
-    gone = _with_rim(old.gone, scene.mask) & ~protect
-    arms = limb_zone(scene.shape, body.arms, body.arm_radius * 1.3)  # may come before the new garment
-    need = gone & ((covered < _COVERED) | arms)
+    picture: np.ndarray
+    changed: np.ndarray
+    mask: np.ndarray  # uint8 HxW
+
+
+def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, naked: Naked) -> Undressed:
+    """Take the old garment off. `covered` float32 HxW is the new garment's alpha."""
+    reach = max(2, round(0.02 * body.span))
+    joins = old.below & _near(~old.below, reach)  # the lower garment's rim carries the old top's shadow and colour
+    protect = scene.head | np.isin(scene.parse, SHOES) | (old.below & ~joins)
+    skin = np.isin(scene.parse, SKIN)
+    gone = _with_rim(old.gone, scene.mask, body.span) & ~protect
+    need = gone & ((covered < COVERED) | (naked.arms > 0) | skin)  # arms may come before the new garment
     if not need.any():
-        return scene.photo, need
-    naked, trunk = naked_outline(scene.shape, body, legs_too)
-    naked &= scene.mask > 60
-    background = cv2.dilate((scene.mask > 8).astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
-    fill = fill_background(scene.photo, background, need & ~naked)
-    if (need & naked).any():
-        inside = cv2.GaussianBlur(naked.astype(np.float32), (0, 0), 1.2)[..., None]
-        fill += (skin_fill(scene, gone, need, naked, body.span) - fill) * inside
+        return Undressed(scene.photo, need, scene.mask)
+    soft_skin = cv2.GaussianBlur(skin.astype(np.float32), (0, 0), 1.2)
+    body_there = _body_left(scene, body, naked, soft_skin)
+    lower = np.zeros(scene.shape, np.float32)
     if old.below.any():
-        _continue_lower(fill, scene, body, old.below, need, trunk)
-    weight = np.maximum(cv2.GaussianBlur(need.astype(np.float32), (0, 0), 1.5), need)
+        lower = _lower_zone(scene, body, old.below, naked) * (1 - soft_skin)
+        hips = (body.below(scene.shape) > WAIST * body.torso) & (naked.arms == 0)
+        body_there = np.where(hips, np.minimum(body_there, soft_skin), body_there)
+    stays = np.maximum(body_there, lower)
+    background = ~_near(scene.mask > 8, 3)
+    fill = fill_background(scene.photo, background, need & (stays < 0.999))
+    if (need & (body_there > 0)).any():
+        fill += (skin_fill(scene, gone, need, naked, body) - fill) * body_there[..., None]
+    if lower.any():
+        fill += (_lower_fill(scene, old.below & ~joins, lower) - fill) * lower[..., None]
+    weight = _blend(need, skin)
     weight[protect] = 0
-    bare = cv2.blendLinear(
-        np.clip(fill, 0, 255).astype(np.uint8), scene.photo, weight, 1 - weight
-    )
-    return bare, weight > 0
+    bare = cv2.blendLinear(np.clip(fill, 0, 255).astype(np.uint8), scene.photo, weight, 1 - weight)
+    mask = np.where(need, np.minimum(scene.mask, (stays * 255).astype(np.uint8)), scene.mask)
+    return Undressed(bare, weight > 0, mask)
 
 
-def _with_rim(gone: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    small, large = (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (d, d)) for d in _RIM)
-    grown = cv2.dilate(gone.astype(np.uint8), small)
-    far = cv2.dilate(gone.astype(np.uint8), large) & (mask < 200)
-    return (grown | far) > 0
+def _near(region: np.ndarray, reach: int) -> np.ndarray:
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return cv2.dilate(region.astype(np.uint8), disc) > 0
 
 
-def naked_outline(shape: tuple[int, int], body: Body, legs_too: bool) -> tuple[np.ndarray, np.ndarray]:
-    """bool HxW: where skin would be without clothes, and the trunk alone."""
-    canvas = np.zeros(shape, np.uint8)
-    cv2.fillPoly(canvas, [np.rint(body.trunk()).astype(np.int32)], 255)
-    trunk = canvas > 0
-    up = -0.55 * body.span * body.down
-    neck = np.array([body.neck_side[0], body.neck_side[0] + up, body.neck_side[1] + up, body.neck_side[1]])
-    cv2.fillPoly(canvas, [np.rint(neck).astype(np.int32)], 255)
-    naked = limb_zone(shape, body.arms, body.arm_radius * 0.97) | (canvas > 0)
-    if legs_too:
-        naked |= limb_zone(shape, body.legs, np.array([[0.25, 0.165, 0.10]] * 2) * body.span)
-    return naked, trunk
+def _with_rim(gone: np.ndarray, mask: np.ndarray, span: float) -> np.ndarray:
+    over_skin, over_background = (max(least, round(share * span)) for least, share in zip((2, 6), RIM))
+    return _near(gone, over_skin) | (_near(gone, over_background) & (mask < 200))
 
 
-def _continue_lower(
-    fill: np.ndarray, scene: Scene, body: Body, below: np.ndarray, need: np.ndarray, trunk: np.ndarray
-) -> None:
-    """Write the lower garment, mirrored at its upper edge, into `fill` up to the waist."""
-    sleeves_were = limb_zone(scene.shape, body.arms, body.arm_radius * 1.5)
-    zone = need & (body.below(scene.shape) > WAIST * body.torso) & trunk & ~sleeves_were
-    if not zone.any():
-        return
+def _body_left(scene: Scene, body: Body, naked: Naked, skin: np.ndarray) -> np.ndarray:
+    """float32 HxW: the naked body inside the old silhouette, joined to the skin that is seen without a step."""
+    joined = np.maximum(naked.whole, skin)
+    joined = rounded((joined * 255).astype(np.uint8), 0.045 * body.span)
+    seen = cv2.GaussianBlur((scene.mask > 60).astype(np.float32), (0, 0), 1.0)
+    return np.maximum(joined, skin) * seen
+
+
+def _blend(need: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """float32 HxW: 1 where needed, fading over a few pixels into seen skin, over about one elsewhere."""
+    hole = need.astype(np.float32)
+    narrow, wide = cv2.GaussianBlur(hole, (0, 0), 1.5), cv2.GaussianBlur(hole, (0, 0), 4.0)
+    return np.maximum(np.where(skin, np.minimum(2 * wide, 1), narrow), hole)
+
+
+def _lower_zone(scene: Scene, body: Body, below: np.ndarray, naked: Naked) -> np.ndarray:
+    """float32 HxW: where the lower garment is, continued up to the waist and tapering to the trunk's width there."""
+    canvas = below.astype(np.uint8) * np.uint8(255)
+    rows = np.flatnonzero(below.sum(1) > 0.3 * body.span)
+    if len(rows):
+        extents = np.array([np.flatnonzero(below[y])[[0, -1]] for y in rows[:24]], float)
+        left, right = np.median(extents, 0)
+        y = float(rows[0]) + 12
+        at = np.array([[-0.96, 0.96], [WAIST, WAIST]])
+        waist = [body.at(at[0, s] * body.half_width(s, WAIST * body.torso), WAIST * body.torso) for s in (0, 1)]
+        if min(q[1] for q in waist) < y:
+            taper = np.array([waist[0], waist[1], [right, y], [left, y]])
+            cv2.fillConvexPoly(canvas, np.rint(taper).astype(np.int32), 255)
+    return rounded(canvas, 0.03 * body.span) * (naked.arms == 0)
+
+
+def _lower_fill(scene: Scene, below: np.ndarray, zone: np.ndarray) -> np.ndarray:
+    """float32 HxWx3: the lower garment mirrored at its upper edge, wherever `zone` goes beyond it."""
     height = scene.shape[0]
     first = np.where(below.any(0), below.argmax(0), height - 1)
-    first = cv2.medianBlur(first.astype(np.uint16)[None], 5)[0].astype(int)
-    y, x = np.nonzero(zone)
-    source = np.clip(2 * first[x] + 8 - y, 0, height - 1)
-    source = np.where(below[source, x], source, np.minimum(first[x] + 12, height - 1))
-    mirrored = scene.photo.copy()
-    mirrored[y, x] = scene.photo[source, x]
-    soft = cv2.GaussianBlur(zone.astype(np.float32), (0, 0), 1.0)[..., None]
-    fill += (mirrored - fill) * (soft * zone[..., None])
+    reached = np.flatnonzero(below.any(0))
+    first = np.interp(np.arange(len(first)), reached, first[reached]) if len(reached) else first
+    first = cv2.blur(first.astype(np.float32)[None], (15, 1))[0].astype(int)
+    y, x = np.nonzero((zone > 0) & ~below)
+    source = np.clip(2 * first[x] + 6 - y, 0, height - 1)
+    column = x if not len(reached) else np.clip(x, reached[0] + 4, max(reached[-1] - 4, reached[0] + 4))
+    source = np.where(below[source, column], source, np.clip(first[column] + 12, 0, height - 1))
+    mirrored = scene.photo.astype(np.float32)
+    mirrored[y, x] = scene.photo[source, column]
+    return mirrored

@@ -13,7 +13,7 @@ _LOWEST = np.float32([0, 92, 92])
 _BINS = (22, 12, 12)
 _FLOOR = 1e-4  # of the pixels: what was never seen is not impossible
 _LIMIT = 2.0  # one pixel's say
-_NEARBY = 7  # working pixels: prints have colours of both cloths
+_NEARBY = 7  # working pixels to average over: prints have colours of both cloths
 
 
 class Colours:
@@ -23,14 +23,14 @@ class Colours:
         self._scene = scene
         bins = ((scene.colour - _LOWEST) / _STEP).round().astype(np.int32).clip(0, np.int32(_BINS) - 1)
         self._code = (bins[:, 0] * _BINS[1] + bins[:, 1]) * _BINS[2] + bins[:, 2]
-        self._area = np.maximum(cv2.blur(scene.inside.astype(np.float32), (_NEARBY, _NEARBY)), 1e-3)
 
-    def log_ratio(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def log_ratio(self, one: np.ndarray, other: np.ndarray, nearby: int = _NEARBY) -> np.ndarray:
         """Log likelihood (N float32, -2 to 2) of the colours of ``one`` over those of ``other`` (N bool each),
-        averaged over the neighbourhood."""
+        averaged over the person's pixels of a square ``nearby`` wide."""
         ratio = np.clip(self._log_share(one) - self._log_share(other), -_LIMIT, _LIMIT)[self._code]
-        nearby = cv2.blur(self._scene.image(ratio.astype(np.float32)), (_NEARBY, _NEARBY)) / self._area
-        return nearby[self._scene.inside]
+        area = cv2.blur(self._scene.inside.astype(np.float32), (nearby, nearby))
+        average = cv2.blur(self._scene.image(ratio.astype(np.float32)), (nearby, nearby))
+        return average[self._scene.inside] / np.maximum(area[self._scene.inside], 1e-3)
 
     def _log_share(self, members: np.ndarray) -> np.ndarray:
         count = np.bincount(self._code[members], minlength=int(np.prod(_BINS))).reshape(_BINS).astype(np.float32)

@@ -15,7 +15,9 @@ from infra.preprocess.human_parser.multiclass.accessories import HELD, label_acc
 from infra.preprocess.human_parser.multiclass.clothes import label_clothes
 from infra.preprocess.human_parser.multiclass.colours import Colours
 from infra.preprocess.human_parser.multiclass.headwear import label_headwear
+from infra.preprocess.human_parser.multiclass.jaw import divide_at_jaw
 from infra.preprocess.human_parser.multiclass.places import Places
+from infra.preprocess.human_parser.multiclass.recolouring import correct_kinds
 from infra.preprocess.human_parser.multiclass.scene import Body, Scene, Window
 from infra.preprocess.human_parser.multiclass.skin import label_skin
 from infra.preprocess.human_parser.multiclass.snapping import snapped
@@ -38,8 +40,9 @@ def parse_person(picture: np.ndarray, logits: np.ndarray, alpha: np.ndarray, bod
     if len(scene.row) < _LEAST_PIXELS:
         return Parse(labels, confidence)
     place = Places(scene)
-    coarse = label_skin(scene, place)
     colours = Colours(scene)
+    correct_kinds(scene, place, colours)
+    coarse = label_skin(scene, place)
     label_headwear(scene, place, colours, coarse)
     sure = label_clothes(scene, place, colours, coarse)
     label_accessories(scene, place, coarse)
@@ -49,6 +52,8 @@ def parse_person(picture: np.ndarray, logits: np.ndarray, alpha: np.ndarray, bod
     size = inside.shape[::-1]
     enlarged = cv2.resize(scene.image(coarse), size, interpolation=cv2.INTER_NEAREST)
     fine = snapped(np.ascontiguousarray(picture[window]), enlarged, inside)
+    if body.face is not None:
+        divide_at_jaw(fine, body.face - (window[1].start, window[0].start))
     labels[window] = np.where(fine == HELD, Cihp.BACKGROUND, fine)
     confidence[window] = cv2.resize(scene.image((255 * sure).astype(np.uint8)), size)
     return Parse(labels, confidence)

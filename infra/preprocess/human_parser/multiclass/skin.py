@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from infra.preprocess.human_parser.labels import ARMS, SKIN, Cihp
+from infra.preprocess.human_parser.labels import ARMS, LEGS, SKIN, Cihp
 from infra.preprocess.human_parser.multiclass.places import Places, split
 from infra.preprocess.human_parser.multiclass.scene import SIDES, Scene
 from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES, FACE_SKIN, HAIR
 
 _KINDS = np.uint8(SKIN)
+# How far bare legs may lie from the face's colour (Lab, 8 bit scale): real legs are within 8 levels of its a, b.
+_HUE, _HUE_SHARE = 11.0, 0.4  # levels; share of the face's chroma
+_LIGHT = 60.0  # levels of lightness, from the nearer of face and arms
 
 
 def label_skin(scene: Scene, place: Places) -> np.ndarray:
@@ -25,7 +28,7 @@ def label_skin(scene: Scene, place: Places) -> np.ndarray:
     _unite_hands_and_bellies(scene, place, labels, skin, distance)
     ears = (place.head_y > -0.45) & (np.abs(place.head_x) < 0.65) & (place.head_y < 0.8)
     labels[skin & ears & (labels == Cihp.TORSO_SKIN)] = Cihp.FACE
-    _cover_beige_legs(scene, labels)
+    _cover_beige_legs(scene, place, labels)
     return labels
 
 
@@ -65,14 +68,28 @@ def _unite_hands_and_bellies(
             labels[arm] = Cihp.TORSO_SKIN
 
 
-def _cover_beige_legs(scene: Scene, labels: np.ndarray) -> None:
-    """Beige trousers look like bare legs to the network, but seldom have the hue of this person's face."""
-    chroma = scene.colour[:, 1:] - 128
-    if (labels == Cihp.FACE).sum() < 60:
+def _cover_beige_legs(scene: Scene, place: Places, labels: np.ndarray) -> None:
+    """Beige trousers look like bare legs to the network: nobody's crotch is bare, and few have the face's colour."""
+    legs = np.isin(labels, LEGS)
+    crotch = (np.abs(place.side) < 0.18) & (place.down > 1.0) & (place.down < 1.15)
+    crotch &= np.minimum(*place.hand.values()) > 1.3
+    bare = np.isin(scene.kind, (BODY_SKIN, FACE_SKIN))
+    if crotch.sum() > 60 and bare[crotch].mean() > 0.6:
+        covered = legs | (bare & crotch) | (np.isin(labels, (Cihp.TORSO_SKIN, *LEGS)) & (place.down > 1.0))
+        scene.kind[covered], labels[covered] = CLOTHES, 0
         return
-    face = np.median(chroma[labels == Cihp.FACE], 0)
-    for leg in (Cihp.LEFT_LEG, Cihp.RIGHT_LEG):
+    colour = scene.colour
+    shown = [colour[members] for members in (labels == Cihp.FACE, np.isin(labels, ARMS)) if members.sum() >= 60]
+    if not shown:
+        return
+    face = np.median(shown[0], 0)
+    chroma = float(np.hypot(*(face[1:] - 128)))
+    for leg in LEGS:
         skin = labels == leg
-        # Real legs: up to 8 levels.
-        if skin.sum() > 60 and np.hypot(*(np.median(chroma[skin], 0) - face)) > min(11.0, 0.4 * np.hypot(*face)):
+        if skin.sum() <= 60:
+            continue
+        median = np.median(colour[skin], 0)
+        hue = np.hypot(*(median - face)[1:])
+        light = min(abs(median[0] - np.median(part[:, 0])) for part in shown)
+        if hue > min(_HUE, _HUE_SHARE * chroma) or light > _LIGHT:
             scene.kind[skin], labels[skin] = CLOTHES, 0

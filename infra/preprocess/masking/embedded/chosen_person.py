@@ -12,6 +12,8 @@ from infra.preprocess.selfie_multiclass import BACKGROUND, FACE_SKIN
 
 _WORKING = 512  # longer side that persons are told apart at; twice the network's own
 _SOMEBODY_ELSE = 8.0  # log odds taken off where another person stands
+_NEAR = 6  # pixels of that grid that hair and fingers may reach beyond the coarse alpha
+_LEAST_ON_BONE = 0.3  # of a hole in the matte: the bones' lines fill about half of a limb's width
 
 
 def coarse_alpha(picture: np.ndarray, logits: np.ndarray, pose: Pose | None) -> np.ndarray:
@@ -38,28 +40,43 @@ def person_window(coarse: np.ndarray, size: tuple[int, int], margin: float = 0.0
     )
 
 
-def joined(matte: np.ndarray, window: Window, coarse: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The matte (float32, 0 to 255, of the window) near the chosen person only, and whole well inside them.
+def joined(matte: np.ndarray, window: Window, coarse: np.ndarray, bones: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The matte (float32, 0 to 255, of the window) near the chosen person only, without holes in limbs -> uint8 HxW.
 
-    The matte takes everybody and may lose shoes; the coarse alpha knows better there. -> uint8 HxW.
+    The matte takes everybody, and now and then loses a shoe or a hand. The coarse alpha is sure of those, but just as
+    sure of the gaps between arm and body: what a bone (uint8 hxw, 1) runs through is a limb, the rest is a gap.
     """
-    disc = lambda reach: cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))  # noqa: E731
-    near = cv2.dilate((coarse > 60).astype(np.float32), disc(6))
-    inside = cv2.erode((coarse > 200).astype(np.float32), disc(2))
-    near, inside = (cv2.resize(x, size[::-1], interpolation=cv2.INTER_LINEAR)[window] for x in (near, inside))
-    alpha = np.maximum(matte * near, 255 * np.clip(2 * inside - 1, 0, 1))
-    out = np.zeros(size, np.uint8)
-    out[window] = _without_islands(np.round(alpha).astype(np.uint8), inside > 0.5)
-    return out
+    near = cv2.resize(cv2.dilate((coarse > 60).astype(np.float32), _disc(_NEAR)), size[::-1])
+    seen = np.zeros(size, np.float32)
+    seen[window] = matte
+    seen *= near
+    small = cv2.resize(seen, coarse.shape[::-1], interpolation=cv2.INTER_AREA)
+    inside = cv2.erode((coarse > 200).astype(np.uint8), _disc(2))
+    count, label = cv2.connectedComponents(((small < 128) & (inside > 0)).astype(np.uint8))
+    if count > 1:
+        on_bone = np.bincount(label.ravel(), weights=bones.ravel(), minlength=count) / np.bincount(label.ravel())
+        on_bone[0] = 0
+        lost = (on_bone > _LEAST_ON_BONE)[label].astype(np.float32)
+        lost = cv2.dilate(lost, _disc(2)) * (coarse > 127)
+        seen = np.maximum(seen, 255 * cv2.resize(lost, size[::-1], interpolation=cv2.INTER_LINEAR))
+    return _without_islands(np.round(seen).astype(np.uint8), coarse)
 
 
-def _without_islands(alpha: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Only what hangs together with the inside of the person."""
+def _without_islands(alpha: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+    """Only what hangs together with the person's inside."""
     _, label = cv2.connectedComponents((alpha > 24).astype(np.uint8))
+    inside = cv2.resize(cv2.erode(coarse, _disc(2)), alpha.shape[::-1], interpolation=cv2.INTER_NEAREST) > 200
     mine = np.zeros(label.max() + 1, bool)
     mine[label[inside]] = True
     mine[0] = True
-    return np.where(mine[label], alpha, 0)
+    return np.where(mine[label], alpha, 0).astype(np.uint8)
+
+
+def bones(coarse: np.ndarray, pose: Pose | None, size: tuple[int, int]) -> np.ndarray:
+    """uint8 like `coarse`, 1 along the chosen person's bones; `pose` belongs to a picture of `size`."""
+    if pose is None:
+        return np.zeros_like(coarse)
+    return Skeleton.of(pose).scaled(coarse.shape[0] / size[0]).drawn(coarse.shape)
 
 
 def _log_odds(picture: np.ndarray, logits: np.ndarray, pose: Pose | None, scale: float) -> np.ndarray:
@@ -126,3 +143,7 @@ def _soft(picture: np.ndarray, odds: np.ndarray) -> np.ndarray:
         small = stats[:, cv2.CC_STAT_AREA] < 0.03 * stats[1:, cv2.CC_STAT_AREA].max()
         alpha[small[label] & (label > 0)] = 0
     return alpha
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

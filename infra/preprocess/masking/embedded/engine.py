@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from infra.preprocess.masking.embedded.chosen_person import coarse_alpha, joined, person_window
+from infra.preprocess.masking.embedded.chosen_person import bones, coarse_alpha, joined, person_window
 from infra.preprocess.masking.embedded.garment_check import LEAST_EVIDENCE, evidence, kinds
 from infra.preprocess.masking.embedded.garment_cutout import garment_alpha, is_worn, worn_alpha
 from infra.preprocess.masking.embedded.matting import Matting
@@ -45,7 +45,8 @@ class Embedded(Engine[MaskInput, Mask]):
         window = person_window(coarse, size)
         if window is None:
             return EngineError("no_person", "Nobody was found in the picture. Use a photo that shows one person clearly.")
-        alpha = joined(self._matting(one.picture, window), window, coarse, size)
+        matte = self._matting(one.picture, window)
+        alpha = joined(matte, window, coarse, bones(coarse, one.pose, size), size)
         return Mask(alpha, class_logits=logits.astype(np.float16))
 
     def _garment(self, picture: np.ndarray) -> Mask | EngineError:

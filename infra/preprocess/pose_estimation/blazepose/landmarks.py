@@ -30,6 +30,12 @@ LEAST_VISIBILITY = 0.3
 OFF_BODY = 0.02
 
 
+def torso_length(landmarks: np.ndarray) -> float:
+    """Middle of the shoulders to middle of the hips, in pixels; at least one."""
+    middles = (landmarks[list(pair), :2].astype(float).mean(0) for pair in (SHOULDERS, HIPS))
+    return max(float(np.hypot(*np.subtract(*middles))), 1.0)
+
+
 def body_25(
     landmarks: np.ndarray, size: tuple[int, int], probability: np.ndarray, to_picture: np.ndarray
 ) -> np.ndarray:

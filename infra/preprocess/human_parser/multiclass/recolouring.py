@@ -1,0 +1,48 @@
+"""Skin against cloth by this photo's own colours, where the network's cells are too coarse: cuffs, collars, straps."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from infra.preprocess.human_parser.multiclass.colours import Colours
+from infra.preprocess.human_parser.multiclass.places import Places
+from infra.preprocess.human_parser.multiclass.scene import Scene
+from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES
+
+_REACH = 6  # working pixels on either side of a border: three of the network's cells
+_LEAST_PIXELS = 150  # of each, for a colour model
+_DISTINCT = 0.6  # separation of the two colour models (1: nothing in common) that is believed
+_SURE = 1.0  # log likelihood ratio
+
+
+def correct_kinds(scene: Scene, place: Places, colours: Colours) -> None:
+    """Exchanges body skin and clothes in ``scene.kind`` near the border between the two, where the colours differ."""
+    below = place.head_y < -0.5
+    skin, cloth = (scene.kind == BODY_SKIN) & below, (scene.kind == CLOTHES) & below
+    if min(skin.sum(), cloth.sum()) < _LEAST_PIXELS:
+        return
+    ratio = colours.log_ratio(skin, cloth, nearby=3)
+    if (ratio[skin].mean() - ratio[cloth].mean()) / 4 < _DISTINCT:
+        return
+    kernel = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
+    near_skin, near_cloth = (
+        cv2.dilate(scene.image(members.astype(np.uint8)), kernel)[scene.inside] > 0 for members in (skin, cloth)
+    )
+    scene.kind[skin & near_cloth & (ratio < -_SURE)] = CLOTHES
+    bare = cloth & (ratio > _SURE)
+    scene.kind[bare & (near_skin | _waist_bands(scene, place, bare))] = BODY_SKIN
+
+
+def _waist_bands(scene: Scene, place: Places, bare: np.ndarray) -> np.ndarray:
+    """Bands of belly between top and trousers, too thin for the network: wide, low, and in the torso's middle."""
+    zone = bare & (np.abs(place.side) < 0.45) & (place.down > 0.5) & (place.down < 1.1)
+    bands = np.zeros(len(bare), bool)
+    if not zone.any():
+        return bands
+    count, region, stats, _ = cv2.connectedComponentsWithStats(scene.image(zone.astype(np.uint8)), connectivity=8)
+    wide = (stats[:, cv2.CC_STAT_WIDTH] > 0.2 * scene.unit) & (stats[:, cv2.CC_STAT_AREA] > 0.004 * scene.unit**2)
+    low = stats[:, cv2.CC_STAT_HEIGHT] < 0.45 * stats[:, cv2.CC_STAT_WIDTH]
+    accepted = wide & low
+    accepted[0] = False
+    return accepted[region[scene.inside]]

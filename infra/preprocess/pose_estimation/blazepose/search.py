@@ -1,0 +1,135 @@
+"""Everybody in a picture: the whole first, then, where nobody or only small people are found, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from infra.preprocess.pose_estimation.blazepose.detector import LEAST_SCORE, Detection, PersonDetector
+from infra.preprocess.pose_estimation.blazepose.landmarks import HIPS, SHOULDERS, torso_length
+from infra.preprocess.pose_estimation.blazepose.networks import LEAST_PRESENCE, Body, PoseNetwork
+from infra.preprocess.pose_estimation.blazepose.squares import Square, whole_square
+
+# When nobody scores MediaPipe's 0.5, weaker candidates are shown to the landmark network, which knows better: people
+# on ordinary photos score down to 0.38, and garments without a person up to 0.72. Weak ones must stand upright
+# (radians): cloth that is taken for a person mostly does not.
+LEAST_WEAK_SCORE = 0.3
+MOST_WEAK_TILT = np.radians(60)
+# In tiles, folds of cloth score up to 0.81 and at any size; a person whose size fits the tile scores over 0.9.
+LEAST_TILE_SCORE = 0.85
+MOST_OF_TILE = 1.3  # side of a person's square over the tile's
+MOST_PEOPLE = 20  # a landmark run each; of a crowd the likeliest are kept
+# The detector's points are coarse on small people: below this share of the region it looked at, a second look lowers
+# the error by a fifth. Below that share of the whole picture there may be more people of a size that it misses.
+SMALL_PERSON = 0.6
+SMALL_FOR_PICTURE = 0.45
+# People under about a third of the detector's region are missed: tile sides over the picture's longer side, and the
+# share of a tile that the next one overlaps.
+TILES = (1 / 1.7, 1 / 3, 1 / 5)
+TILE_OVERLAP = 0.3
+LEAST_TILE = 320  # pixels; smaller tiles show the detector (224 pixels) nothing new
+SAME_PERSON = 0.4  # torso lengths between two answers that are of one person
+# Levels of a picture (1st and 99th percentile of its grey) that are stretched where nobody is found.
+TOO_DARK, TOO_BRIGHT, LEAST_RANGE = 128, 128, 100
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One person found, and the region that the detector found them in."""
+
+    detection: Detection
+    region: Square
+    body: Body
+
+    @property
+    def small(self) -> bool:
+        return self.detection.square.side < SMALL_PERSON * self.region.side
+
+
+def find_people(detect: PersonDetector, pose: PoseNetwork, picture: np.ndarray) -> tuple[np.ndarray, list[Candidate]]:
+    """Everybody in uint8 HxWx3 RGB, and the picture they were found in: stretched in tone where that was needed."""
+    found = _known_people(pose, picture, _in_whole(detect, picture), [])
+    if not found and (stretched := _stretched(picture)) is not None:
+        picture = stretched
+        found = _known_people(pose, picture, _in_whole(detect, picture), [])
+    side = max(picture.shape[:2])
+    if not found or max(candidate.detection.square.side for candidate in found) < SMALL_FOR_PICTURE * side:
+        for share in TILES:
+            if share * side < LEAST_TILE:
+                break
+            found = _known_people(pose, picture, _in_tiles(detect, picture, share * side), found)
+            if found:
+                break
+    return picture, found
+
+
+Seen = list[tuple[Detection, Square]]  # what the detector says, and of which region
+
+
+def _in_whole(detect: PersonDetector, picture: np.ndarray) -> Seen:
+    region = whole_square(picture)
+    found = detect(picture, region, LEAST_WEAK_SCORE)
+    strong = [(one, region) for one in found if one.score >= LEAST_SCORE]
+    return strong or [(one, region) for one in found if abs(one.square.angle) < MOST_WEAK_TILT]
+
+
+def _in_tiles(detect: PersonDetector, picture: np.ndarray, side: float) -> Seen:
+    return [
+        (found, tile)
+        for tile in _tiles(picture, side)
+        for found in detect(picture, tile, LEAST_TILE_SCORE)
+        if found.square.side < MOST_OF_TILE * side
+    ]
+
+
+def _known_people(pose: PoseNetwork, picture: np.ndarray, seen: Seen, known: list[Candidate]) -> list[Candidate]:
+    """`known`, and who else of `seen` the landmark network takes for a person."""
+    people = list(known)
+    for found, region in sorted(seen, key=lambda one: -one[0].score):
+        if len(people) == MOST_PEOPLE:
+            break
+        if any(_same_place(found, other.detection) for other in people):
+            continue
+        body = pose(picture, found.square)
+        if body.presence >= LEAST_PRESENCE and not any(_same_body(body, other.body) for other in people):
+            people.append(Candidate(found, region, body))
+    return people
+
+
+def _same_place(a: Detection, b: Detection) -> bool:
+    """By the hips' and shoulders' middles."""
+    apart = np.hypot(*(a.points[[0, 2]] - b.points[[0, 2]]).T).max()
+    return bool(apart < SAME_PERSON / 2 * np.hypot(*(b.points[0] - b.points[2])))
+
+
+def _same_body(a: Body, b: Body) -> bool:
+    """By shoulders and hips, whichever way round."""
+    first, second = ([body.landmarks[list(pair), :2].mean(0) for pair in (SHOULDERS, HIPS)] for body in (a, b))
+    return bool(np.hypot(*np.subtract(first, second).T).max() < SAME_PERSON * torso_length(b.landmarks))
+
+
+def _tiles(picture: np.ndarray, side: float) -> Iterator[Square]:
+    """Overlapping squares that cover the picture."""
+    height, width = picture.shape[:2]
+    for y in _centres(height, side):
+        for x in _centres(width, side):
+            yield Square(x, y, side)
+
+
+def _centres(length: int, side: float) -> np.ndarray:
+    if length <= side:
+        return np.array([length / 2])
+    count = int(np.ceil((length - side) / (side * (1 - TILE_OVERLAP)))) + 1
+    return np.linspace(side / 2, length - side / 2, count)
+
+
+def _stretched(picture: np.ndarray) -> np.ndarray | None:
+    """The picture with its tones stretched to the full range; None where they nearly fill it already."""
+    low, high = np.percentile(cv2.cvtColor(picture[::4, ::4], cv2.COLOR_RGB2GRAY), (1, 99))
+    if high >= TOO_DARK and low <= TOO_BRIGHT and high - low >= LEAST_RANGE or high - low < 1:
+        return None
+    table = np.clip((np.arange(256) - low) * 255 / (high - low), 0, 255).astype(np.uint8)
+    return cv2.LUT(picture, table)
