@@ -26,8 +26,9 @@ def base() -> np.ndarray:
     rows, columns = np.mgrid[0:160, 0:120].astype(np.float32)
     picture = np.stack([columns * 2, 255 - rows * 1.5, 128 + 100 * np.sin(rows / 20) * np.cos(columns / 25)], axis=-1)
     picture[20:50, 15:60] = (200, 40, 30)
+    picture = picture.clip(0, 255).astype(np.uint8)
     picture.setflags(write=False)
-    return picture.clip(0, 255).astype(np.uint8)
+    return picture
 
 
 def saved(image: Image.Image, kind: str, **settings: object) -> bytes:
@@ -61,9 +62,9 @@ def bomb_png(side: int = 50_000) -> bytes:
 
 
 def text_bomb_png(picture: np.ndarray) -> bytes:
-    """A small picture with a compressed comment of 200 MB."""
+    """A small picture with a compressed comment of 20 MB."""
     comment = zlib.compressobj(9)
-    packed = b"".join(comment.compress(bytes(1 << 20)) for _ in range(200)) + comment.flush()
+    packed = b"".join(comment.compress(bytes(1 << 20)) for _ in range(20)) + comment.flush()
     data = png(picture)
     return data[:33] + png_chunk(b"zTXt", b"Comment\x00\x00" + packed) + data[33:]
 

@@ -135,6 +135,22 @@ def test_no_pixel_of_a_refused_picture_is_decoded(monkeypatch: pytest.MonkeyPatc
         assert not isinstance(caught.value.__cause__, AssertionError)
 
 
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "tiff", "animated_gif", "mpo", "icc_tagged", "exif_rotated_6"])
+def test_damage_anywhere_is_decoded_or_refused(name: str) -> None:
+    rng = np.random.default_rng(len(name))
+    for _ in range(25):
+        data = np.frombuffer(pictures.GOOD[name], np.uint8).copy()
+        # Headers are where decoders break: half of the damage goes there.
+        reach = rng.choice([60, len(data)])
+        data[rng.integers(0, reach, 4)] = rng.integers(0, 256, 4)
+        try:
+            picture = decoded(data.tobytes())
+        except PictureError as error:
+            assert error.code in ("bad_image", "image_too_large", "unsupported_media_type")
+        else:
+            assert picture.ndim == 3 and picture.dtype == np.uint8
+
+
 def test_limits_are_the_callers() -> None:
     data = pictures.GOOD["png"]
     pixels = BASE.shape[0] * BASE.shape[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import cv2
 import numpy as np
@@ -134,7 +135,7 @@ class Frame:
         if (self.left, self.top, self.unit) == (0, 0, TILE) and photo.shape == after.shape:
             return after.copy()
         out = photo.copy()
-        change = cv2.absdiff(before, after).max(2)
+        change = reduce(cv2.max, cv2.split(cv2.absdiff(before, after)))
         weight = self._weight(change, photo.shape[:2])
         box = _bounding_box(weight, self._overlap(photo.shape[:2]))
         if box is None:
@@ -179,24 +180,20 @@ class Frame:
 
     def _weight(self, change: np.ndarray, photo_size: tuple[int, int]) -> np.ndarray:
         """uint8 of the rectangle's size: 255 where the frame's pixels are taken, 0 where the photo's are."""
-        touched = np.rint((change > 0) * (255 * self._fade(photo_size))).astype(np.uint8)
+        touched = np.where(change > 0, 255, 0).astype(np.uint8)
         # All of a touched frame pixel is new (twice the weight at its edge is 1), and so is every photo pixel that a
         # whole one went into.
-        return cv2.convertScaleAbs(_scaled(touched, self._size, cv2.INTER_LINEAR), alpha=2 * max(self.scale, 1) ** 2)
-
-    def _fade(self, photo_size: tuple[int, int]) -> np.ndarray:
-        """1024x768 float32: 1, falling to 0 at those sides of the frame where the photo goes on."""
-        height, width = photo_size
-
-        def ramp(length: int, starts_inside: bool, ends_inside: bool) -> np.ndarray:
-            distance = np.arange(length, dtype=np.float32)
-            first = distance / SEAM if starts_inside else 1
-            last = distance[::-1] / SEAM if ends_inside else 1
-            return np.ones(length, np.float32) * np.clip(np.minimum(first, last), 0, 1)
-
-        rows = ramp(FRAME_HEIGHT, self.top > 0, self.top + 4 * self.unit < height)
-        columns = ramp(FRAME_WIDTH, self.left > 0, self.left + 3 * self.unit < width)
-        return rows[:, None] * columns
+        alpha = 2 * max(self.scale, 1) ** 2
+        weight = cv2.convertScaleAbs(_scaled(touched, self._size, cv2.INTER_LINEAR), alpha=alpha)
+        seam = -(-SEAM * self.unit // TILE)
+        ramp = np.arange(seam) / seam
+        starts = self.top, self.left
+        for along, start, length, limit in zip((weight, weight.T), starts, self._size, photo_size, strict=True):
+            if start > 0:
+                along[:seam] = along[:seam] * ramp[:, None]
+            if start + length < limit:
+                along[-seam:] = along[-seam:] * ramp[::-1, None]
+        return weight
 
 
 def _placed(middle: float, ends: np.ndarray, length: int, limit: int) -> int:
@@ -247,7 +244,10 @@ def _merged(old: np.ndarray, before: np.ndarray, after: np.ndarray, weight: np.n
 
 
 def _crisp(picture: np.ndarray, amount: float) -> np.ndarray:
-    return cv2.addWeighted(picture, 1 + amount, cv2.GaussianBlur(picture, (0, 0), 1), -amount, 0)
+    """Unsharp masking that stays within what the neighbours hold, so that edges get no halo."""
+    sharp = cv2.addWeighted(picture, 1 + amount, cv2.GaussianBlur(picture, (0, 0), 1), -amount, 0)
+    near = np.ones((3, 3), np.uint8)
+    return cv2.max(cv2.min(sharp, cv2.dilate(picture, near)), cv2.erode(picture, near))
 
 
 def _bounding_box(weight: np.ndarray, within: Box) -> Box | None:

@@ -96,7 +96,7 @@ class RequestShell:
             route = getattr(scope.get("route"), "path", "unmatched")
             seconds = time.perf_counter() - begin
             self._metrics.count(route, status, seconds, timing)
-            quiet = route in ("/healthz", "/readyz", "/metrics")
+            quiet = route in ("/healthz", "/readyz", "/metrics", "/v1/info")
             path = scope["path"].encode("unicode_escape").decode()[:200]
             log.log(
                 logging.DEBUG if quiet else logging.INFO,

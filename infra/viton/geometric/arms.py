@@ -53,10 +53,10 @@ def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span
     typical = np.interp(place, PLACES, HALF_WIDTHS) * span
     seen = _value_at(bare, line)
     limit = 0.36 * span
-    reach = np.array([
-        [ray(bare if at_skin else outline, q, way * sign, limit) for sign in (1, -1)]
-        for q, way, at_skin in zip(line, across, seen)
-    ])  # fmt: skip
+    reach = np.zeros((len(line), 2))
+    for region, at in ((bare, seen), (outline, ~seen)):
+        for k, sign in enumerate((1, -1)):
+            reach[at, k] = rays(region, line[at], sign * across[at], limit)
     bounded = reach < limit - 1
     ratio = reach.mean(1) / typical
     sure = bounded.all(1) & seen & (ratio > LIKELY[0]) & (ratio < LIKELY[1])
@@ -120,17 +120,29 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     return np.convolve(np.pad(values, 2, mode="edge"), (0.1, 0.2, 0.4, 0.2, 0.1), "valid")
 
 
-def ray(inside: np.ndarray, start: np.ndarray, direction: np.ndarray, limit: float) -> float:
-    """Distance from `start` along `direction` to the first pixel outside of bool HxW; gaps under 4 px are jumped."""
+def rays(inside: np.ndarray, starts: np.ndarray, directions: np.ndarray, limit: float) -> np.ndarray:
+    """(n,) distances from each start (n, 2) along its direction to the first pixel outside of bool HxW, at most `limit`.
+
+    Gaps under 4 px are jumped.
+    """
     steps = np.arange(0, max(limit, 1))
-    q = np.rint(start + steps[:, None] * direction).astype(int)
-    ok = (q[:, 0] >= 0) & (q[:, 0] < inside.shape[1]) & (q[:, 1] >= 0) & (q[:, 1] < inside.shape[0])
-    out = np.ones(len(steps), bool)
-    out[ok] = ~inside[q[ok, 1], q[ok, 0]]
-    if len(out) > 4:
-        out = np.convolve(out, np.ones(4), "full")[3 : 3 + len(out)] >= 4
-    first = np.flatnonzero(out)
-    return float(steps[first[0]]) if len(first) else float(limit)
+    q = np.rint(starts[:, None] + steps[:, None] * directions[:, None]).astype(int)
+    height, width = inside.shape
+    ok = (q[..., 0] >= 0) & (q[..., 0] < width) & (q[..., 1] >= 0) & (q[..., 1] < height)
+    out = ~(ok & inside[np.clip(q[..., 1], 0, height - 1), np.clip(q[..., 0], 0, width - 1)])
+    if out.shape[1] > 4:
+        run = out.copy()
+        for shift in (1, 2, 3):
+            run[:, :-shift] &= out[:, shift:]
+            run[:, -shift:] = False
+        out = run
+    first = out.argmax(1)
+    return np.where(out.any(1), steps[first], float(limit))
+
+
+def ray(inside: np.ndarray, start: np.ndarray, direction: np.ndarray, limit: float) -> float:
+    """`rays` for one start."""
+    return float(rays(inside, np.asarray(start)[None], np.asarray(direction)[None], limit)[0])
 
 
 def limb_zone(shape: tuple[int, int], limbs: list[np.ndarray], radius: np.ndarray) -> np.ndarray:

@@ -12,9 +12,9 @@ import numpy as np
 
 from infra.preprocess.human_parser.labels import ARMS, Cihp
 from infra.serving.engine import EngineError
-from infra.viton.geometric.arms import Arm, limb_zone, measure_arm, ray
+from infra.viton.geometric.arms import Arm, limb_zone, measure_arm, ray, rays
 
-__all__ = ["Body", "limb_zone", "measure_body", "ray"]
+__all__ = ["Body", "limb_zone", "measure_body", "ray", "rays"]
 
 # BODY_25 (shoulder, elbow, wrist, hip, knee, ankle) of the person's right and left.
 LIMBS = ((2, 3, 4, 9, 10, 11), (5, 6, 7, 12, 13, 14))
@@ -190,8 +190,8 @@ def _torso_half_widths(
         inside &= ~arm.zone(outline.shape, 0.9)
     half = np.zeros((2, len(shares)))
     for side, out in enumerate((-1, 1)):
-        for k, share in enumerate(shares):
-            reach = ray(inside, neck + down * share * torso, right * out, 0.9 * span)
-            half[side, k] = np.clip(reach, TORSO_LIMITS[0] * typical[k], TORSO_LIMITS[1] * typical[k])
+        starts = neck + np.multiply.outer(shares * torso, down)
+        reach = rays(inside, starts, np.broadcast_to(right * out, starts.shape), 0.9 * span)
+        half[side] = np.clip(reach, TORSO_LIMITS[0] * typical, TORSO_LIMITS[1] * typical)
         half[side] = np.convolve(np.pad(half[side], 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
     return half

@@ -43,7 +43,7 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     torso, sleeves, info = warp_upper(garment, body, scene.shape)
     scene, old = old_garment(scene, body, garment.kind)
     covered = _covered(torso, *sleeves)
-    naked = naked_body(scene.shape, body, legs_too=garment.kind == "dress")
+    naked = naked_body(scene.parse, body, legs_too=garment.kind == "dress")
     bare = undress(scene, body, old, covered, naked)
     light = fold_light(scene, old.gone) * exposure(scene)
     alphas = [None if sleeve is None else sleeve.alpha for sleeve in sleeves]
@@ -79,7 +79,7 @@ def dress_below(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     gone = np.isin(scene.parse, LOWER) | ((scene.parse == Cihp.DRESS) & ~of_top)
     old = OldGarment(gone, np.zeros(scene.shape, bool))
     covered = _covered(hips, *legs)
-    bare = undress(scene, body, old, covered, naked_body(scene.shape, body, legs_too=True))
+    bare = undress(scene, body, old, covered, naked_body(scene.parse, body, legs_too=True))
     light = fold_light(scene, gone) * exposure(scene)
     canvas = bare.picture.copy()
     _darken(canvas, contact_shadow(covered, bare.mask, 0.012 * body.span))

@@ -15,9 +15,9 @@ from infra.viton.geometric.thin_plate import ThinPlate
 ROWS, COLUMNS = 16, 7
 UPPER_ARM = 0.53  # of the arm's length, shoulder to wrist
 # Sleeve index (`Garment.sleeve_index`) -> share of the arm that such sleeves cover, as they are worn.
-INDEX = (0.0, 0.30, 0.50, 0.70, 0.95, 1.2, 1.45)
-COVERED = (0.12, 0.26, 0.38, 0.52, 0.72, 0.90, 1.02)
-LONG, WRIST = 1.35, 1.02  # from this index on sleeves end at the wrist
+INDEX = (0.0, 0.30, 0.45, 0.60, 0.80, 0.95, 1.10)
+COVERED = (0.12, 0.24, 0.33, 0.40, 0.52, 0.75, 0.92)
+LONG, WRIST = 1.10, 1.02  # from this index on sleeves end at the wrist
 TAPERED = 0.4  # cuff over armhole: narrower ones close round a wrist
 EASE = 3.0  # pixels between skin and cloth
 VISIBLE = 0.85  # of a flat tube's width shows when it is worn

@@ -10,7 +10,7 @@ from infra.viton.geometric.garment_outline import first_row
 POWERS = (1.0, 1.4, 2.0, 2.8)  # V, sweetheart, round, boat: the curve is 1 - |u|^p
 DEEPEST = 2.4  # half widths of the neck
 GOOD = 0.85  # of the best support: curves that may be the neckline
-RIB = (0.07, 0.28)  # half widths: how far above its lower seam a collar's own edge lies
+RIB = (0.07, 0.36)  # half widths: how far above its lower seam a collar's own edge lies
 CREW_DEPTH = 0.42  # half widths: an average crew neck, where nothing is seen
 COLUMNS = 41
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from infra.preprocess.human_parser.labels import ARMS
 from infra.viton.geometric.arms import limb_zone
 from infra.viton.geometric.body import Body
 
+NOTCH = 0.12  # spans: how wide a notch between a bare arm and its continuation is closed
 LEG_RADII = (0.25, 0.165, 0.10)  # spans, at hip, knee and ankle
 
 
@@ -22,20 +24,34 @@ class Naked:
     arms: np.ndarray
 
 
-def naked_body(shape: tuple[int, int], body: Body, legs_too: bool) -> Naked:
-    """Outlines drawn from the measures, corners rounded."""
+def naked_body(parse: np.ndarray, body: Body, legs_too: bool) -> Naked:
+    """Outlines drawn from the measures and joined to the arms that are seen; corners rounded. `parse` uint8 HxW."""
+    shape = parse.shape
     canvas = np.zeros(shape, np.uint8)
     up = -0.55 * body.span * body.down
     neck = np.array([body.neck_side[0], body.neck_side[0] + up, body.neck_side[1] + up, body.neck_side[1]])
     cv2.fillPoly(canvas, [np.rint(body.trunk()).astype(np.int32)], 255)
     trunk = rounded(canvas, 0.035 * body.span)
     cv2.fillPoly(canvas, [np.rint(neck).astype(np.int32)], 255)
-    arms = body.bare_arms[0].zone(shape) | body.bare_arms[1].zone(shape)
+    seen = np.isin(parse, ARMS)
+    arms = _joined_arm(body, 0, seen) | _joined_arm(body, 1, seen)
     whole = np.maximum(canvas, arms * np.uint8(255))
     if legs_too:
         legs = limb_zone(shape, body.legs, np.array([LEG_RADII] * 2) * body.span)
         whole = np.maximum(whole, legs * np.uint8(255))
     return Naked(rounded(whole, 0.03 * body.span), trunk, arms.astype(np.float32))
+
+
+def _joined_arm(body: Body, side: int, seen: np.ndarray) -> np.ndarray:
+    """bool HxW: the arm as measured and as seen, notches between the two closed (at a quarter of the size)."""
+    arm = body.bare_arms[side]
+    zone = arm.zone(seen.shape) | (seen & arm.zone(seen.shape, grow=1.8))
+    quarter = (max(1, seen.shape[1] // 4), max(1, seen.shape[0] // 4))
+    small = cv2.resize(zone.astype(np.uint8) * 255, quarter, interpolation=cv2.INTER_AREA)
+    reach = 2 * max(1, round(NOTCH * body.span / 4)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    closed = cv2.morphologyEx(cv2.GaussianBlur(small, (0, 0), 1), cv2.MORPH_CLOSE, disc)
+    return zone | (cv2.resize(closed, seen.shape[::-1]) > 127)
 
 
 def rounded(region: np.ndarray, radius: float) -> np.ndarray:

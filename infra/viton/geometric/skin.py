@@ -14,46 +14,45 @@ from infra.viton.geometric.scene import Scene
 _UNSEEN = (205.0, 165.0, 145.0)  # RGB where a picture shows no skin at all
 # A limb's brightness by its surface normal (x right, y down, z to the camera) where nothing tells: frontal light.
 _USUAL_LIGHT = np.float32([0.0, -0.03, 0.24])
-_TRUST = 4000.0  # pixels of visible skin that weigh as much as the usual light
+_TRUST = 1000.0  # visible pixels, at half size, that weigh as much as the usual light
 
 
-def visible_skin(scene: Scene, gone: np.ndarray) -> np.ndarray:
-    """bool HxW: skin, the face's too, clear of what is removed."""
-    near = cv2.dilate(gone.astype(np.uint8), np.ones((7, 7), np.uint8))
-    known = np.isin(scene.parse, (*SKIN, Cihp.FACE)) & (near == 0)
-    return cv2.erode(known.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+def _visible_skin(image: np.ndarray, parse: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """bool HxW: skin, the face's too, clear of what is removed, at half the size."""
+    near = cv2.dilate(gone.astype(np.uint8), np.ones((5, 5), np.uint8))
+    known = np.isin(parse, (*SKIN, Cihp.FACE)) & (near == 0)
+    known = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    face = image[known & (parse == Cihp.FACE)]
+    # A collar or a glove taken for skin is far darker than the face.
+    return known & (image.sum(2) > 0.45 * np.median(face.sum(1))) if len(face) > 75 else known
 
 
 def normals(region: np.ndarray, roundness: float) -> np.ndarray:
-    """float32 HxWx3 unit normals of a body inflated from its outline (float32 HxW coverage), worked at half size.
+    """float32 HxWx3 unit normals of a body inflated from its outline (float32 HxW coverage).
 
     The slope of the outline blurred over `roundness` pixels: 1 at the rim, 0 far inside, without a ridge in between.
     """
-    height, width = region.shape
-    sigma = max(roundness / 2, 1.0)
-    small = cv2.resize(region, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), sigma)
+    sigma = max(roundness, 1.0)
+    blurred = cv2.GaussianBlur(region, (0, 0), sigma)
     scale = sigma * np.sqrt(2 * np.pi) / 8  # a straight edge has slope 1; Sobel's sum is 8
-    across = np.dstack([cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1)]) * -scale
+    across = np.dstack([cv2.Sobel(blurred, cv2.CV_32F, 1, 0), cv2.Sobel(blurred, cv2.CV_32F, 0, 1)]) * -scale
     steep = np.minimum(np.hypot(across[..., 0], across[..., 1]), 0.999)
-    return cv2.resize(np.dstack([across, np.sqrt(1 - steep**2)]).astype(np.float32), (width, height))
+    return np.dstack([across, np.sqrt(1 - steep**2)]).astype(np.float32)
 
 
-def surface_of(naked: Naked, body: Body) -> np.ndarray:
-    """float32 HxWx3 normals of the naked body; from the armpits on arms are rounded by themselves."""
-    surface = normals(naked.whole, 0.07 * body.span)
-    arms = normals(cv2.GaussianBlur(naked.arms, (0, 0), 1), 0.05 * body.span)
-    low = np.clip((body.below(naked.arms.shape) - 0.2 * body.span) / (0.25 * body.span), 0, 1)
-    return surface + (arms - surface) * (low * naked.arms)[..., None]
+def _surface(whole: np.ndarray, arms: np.ndarray, low: np.ndarray, span: float) -> np.ndarray:
+    """float32 HxWx3 normals of the naked body; from the armpits on (`low` 0..1) arms are rounded by themselves."""
+    surface = normals(whole, 0.07 * span)
+    return surface + (normals(arms, 0.05 * span) - surface) * (low * arms)[..., None]
 
 
 def limb_light(image: np.ndarray, surface: np.ndarray, known: np.ndarray) -> np.ndarray:
     """(3,) how brightness follows the normal: fitted to visible skin, drawn to the usual where there is little."""
     inside = known & (surface[..., 2] < 0.97)
     count = int(inside.sum())
-    if count < 300:
+    if count < 75:
         return _USUAL_LIGHT
-    step = max(1, count // 4000)
+    step = max(1, count // 2000)
     light = image[inside][::step].sum(1)
     light = np.clip(light / np.median(image[known].sum(1)), 0.5, 1.4)
     basis = np.hstack([surface[inside][::step] - (0, 0, 1), np.ones((len(light), 1), np.float32)])
@@ -65,37 +64,48 @@ def limb_light(image: np.ndarray, surface: np.ndarray, known: np.ndarray) -> np.
 
 
 def skin_fill(scene: Scene, gone: np.ndarray, need: np.ndarray, naked: Naked, body: Body) -> np.ndarray:
-    """float32 HxWx3: skin wherever the body is, joining the visible skin without a seam."""
-    image = scene.photo.astype(np.float32)
-    known = visible_skin(scene, gone)
-    known = _without_dark(image, scene.parse, known)
-    surface = surface_of(naked, body)
-    shade = 1 + (surface - (0, 0, 1)) @ limb_light(image, surface, known & (naked.whole > 0.9))
-    skin = _colour(image, known) * shade[..., None].astype(np.float32)
+    """float32 HxWx3: skin wherever the body is, joining the visible skin without a seam.
+
+    Skin is smooth: everything but its grain is worked out at half the size.
+    """
+    height, width = scene.shape
+    size = (max(1, width // 2), max(1, height // 2))
+
+    def halved(values: np.ndarray) -> np.ndarray:
+        return cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+
+    def halved_map(region: np.ndarray) -> np.ndarray:
+        return cv2.resize(region.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+
+    span = body.span / 2
+    image = halved(scene.photo).astype(np.float32)
+    known = _visible_skin(image, halved_map(scene.parse), halved_map(gone))
+    whole, arms = halved(naked.whole), halved(naked.arms)
+    low = np.clip((halved(body.below(scene.shape)) - 0.4 * span) / (0.5 * span), 0, 1)
+    surface = _surface(whole, arms, low, span)
+    light = limb_light(image, surface, known & (whole > 0.9))
+    skin = _colour(image, known)
+    skin *= (1 - light[2] + surface @ light)[..., None]
     # Join seamlessly: what the fill is off by at the edge of real skin fades out over the fill.
-    ring = (cv2.dilate(need.astype(np.uint8), np.ones((19, 19), np.uint8)) > 0) & known
-    off = local_mean(np.clip(image - skin, -60, 60), ring.astype(np.float32), 10)
+    ring = (cv2.dilate(halved_map(need), np.ones((9, 9), np.uint8)) > 0) & known
+    off = local_mean(np.clip(image - skin, -60, 60), ring.astype(np.float32), 5)
     away = cv2.distanceTransform((~ring).astype(np.uint8), cv2.DIST_L2, 3)
-    skin += off * np.exp(-away / (0.12 * body.span))[..., None]
-    return skin + grain(scene.photo, known)[..., None]
-
-
-def _without_dark(image: np.ndarray, parse: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """A collar or a glove taken for skin is far darker than the face."""
-    face = image[known & (parse == Cihp.FACE)]
-    return known & (image.sum(2) > 0.45 * np.median(face.sum(1))) if len(face) > 300 else known
+    skin += off * np.exp(-away / (0.12 * span))[..., None]
+    full = cv2.resize(skin, (width, height), interpolation=cv2.INTER_LINEAR)
+    seen = cv2.resize(known.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    return full + grain(scene.photo, seen)[..., None]
 
 
 def _colour(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Skin for every pixel: the nearby skin's colour, far from any the person's well-lit average."""
     samples = image[known]  # all skin together: the neck alone would be too dark
-    if len(samples) < 50:
+    if len(samples) < 20:
         samples = np.float32([_UNSEEN])
     light = samples.sum(1)
     low, high = np.percentile(light, (35, 80))
     general = samples[(light >= low) & (light <= high)].mean(0)
-    near = local_mean(image, known.astype(np.float32), 14)
-    small = cv2.resize(known.astype(np.float32), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    near = local_mean(image, known.astype(np.float32), 7)
+    small = cv2.resize(known.astype(np.float32), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     density = cv2.resize(cv2.GaussianBlur(small, (0, 0), 8), known.shape[::-1])[..., None]
     trust = np.clip(density / 0.12, 0, 1)
     # Near skin keeps its shadows; far away those shadows mean nothing.

@@ -74,16 +74,28 @@ def _kind_of_bottom(scene: Scene, place: Places, bottom: np.ndarray, legs: np.nd
     if legs.sum() < 0.002 * len(legs):
         if between < len(xy):
             return Cihp.PANTS
-        # Cut off by the picture's rim above the hem; in dark cloth no seam shows.
-        face = scene.lab[scene.row, scene.column, 0][scene.kind == FACE_SKIN]
-        lit = np.median(scene.lab[end[:, 1], end[:, 0], 0]) > (0.4 * np.median(face) if len(face) else 60)
-        return Cihp.SKIRT if between >= 22 and lit and _contrast(scene, end) < 1.5 * max(beside) + 6 else Cihp.PANTS
+        seamless = _contrast(scene, end) < 1.6 * max(beside) + 4
+        return Cihp.SKIRT if seamless and between >= 10 and _hangs(scene, image, end) else Cihp.PANTS
     # Shorts end where the crotch ends: their cloth on the midline is shorter than on the legs.
     reach = []
     for side in SIDES:
         on_leg = (place.leg[side] < 0.5) & (place.down > 0.8)
         reach.append(split(place.leg_at[side][on_leg], bottom[on_leg]))
     return Cihp.SKIRT if (8 + between) / 40 > min([r for r in reach if r > 0], default=0) - 0.07 else Cihp.PANTS
+
+
+def _hangs(scene: Scene, bottom: np.ndarray, end: np.ndarray) -> bool:
+    """Whether cloth cut off by the picture's rim may be a skirt's though no leg is seen: in dark cloth a seam may not
+    show along ``end`` (points x, y), but trousers are narrower at the thighs than at the hips."""
+    lightness = scene.lab[..., 0]
+    face = lightness[scene.inside][scene.kind == FACE_SKIN]
+    if np.median(lightness[end[:, 1], end[:, 0]]) > (0.4 * np.median(face) if len(face) else 60):
+        return True
+    widths = bottom.sum(1)[bottom.any(1)]
+    reach = max(3, len(widths) // 12)
+    quarter = len(widths) // 4
+    hips, rim = np.median(widths[quarter : quarter + reach]), np.median(widths[-reach:])
+    return bool(rim > 0.93 * hips and rim > 1.05 * scene.unit)
 
 
 def _contrast(scene: Scene, line: np.ndarray) -> float:
