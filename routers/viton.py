@@ -34,7 +34,10 @@ class SynthesizeForm(RequestForm):
     person: Upload = Field(description="The person's picture, 768x1024 as the proxy frames it, or any other size.")
     mask: Upload = Field(description="The person's alpha, as `POST /v1/mask` gives it; the size of `person`.")
     parse: Upload = Field(description="CIHP parse map, as `POST /v1/parse` gives it; the size of `person`.")
-    pose: Upload = Field(description="OpenPose JSON, as `POST /v1/pose` gives it.")
+    pose: Upload = Field(
+        description="OpenPose JSON, as `POST /v1/pose` gives it.",
+        json_schema_extra={"contentMediaType": "application/json"},
+    )
     garment: Upload = Field(description="The garment's product photo.")
     garment_mask: Upload = Field(description="The garment's alpha; the size of `garment`.")
     densepose: Upload | None = Field(None, description="Part, U, V as a PNG (`picture=iuv`); the size of `person`.")
@@ -91,7 +94,7 @@ async def _given(request: Request, form: SynthesizeForm) -> TryOnInput:
         garment=garment,
         garment_mask=await read_picture(request, form.garment_mask, "garment_mask", "mask"),
         kind=form.kind,
-        densepose=await read_picture(request, form.densepose, "densepose") if form.densepose else None,
+        densepose=await read_picture(request, form.densepose, "densepose") if form.densepose is not None else None,
     )
     for field, of in (("mask", "person"), ("parse", "person"), ("densepose", "person"), ("garment_mask", "garment")):
         value, want = getattr(given, field), getattr(given, of).shape[:2]

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
 from infra.serving.engine import WeightsPath
 from infra.weights import WeightsFolder
+from tests.fleet import RunningFleet, started_fleet
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
 PEOPLE = sorted(path.stem for path in (SAMPLES / "person").glob("*.jpg"))
 GARMENTS = sorted(path.stem for path in (SAMPLES / "garment").glob("*.jpg"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What the guard has seen counts when all other tests have used the fleet."""
+    items.sort(key=lambda item: item.path.name == "test_fleet_guard.py")
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -27,3 +35,22 @@ def read_grey(path: Path) -> np.ndarray:
 def weights() -> WeightsPath:
     """Catalogue id -> checked file, of the embedded networks that `make test` has fetched."""
     return WeightsFolder.default().path
+
+
+@pytest.fixture(scope="session")
+def guard_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the guard has seen in the shared fleet; what its processes would write for a while goes to `tmp` beside."""
+    return tmp_path_factory.mktemp("guard") / "guard.log"
+
+
+@pytest.fixture(scope="session")
+def fleet(guard_log: Path) -> Iterator[RunningFleet]:
+    """A real fleet under the guard, for every test that only talks to it."""
+    with started_fleet(guard_log.with_name("fleet.log"), guard_log) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=120, trust_env=False) as client:
+        yield client

@@ -30,6 +30,17 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+def children(parent: int) -> dict[int, list[str]]:
+    """Process id -> arguments of a process's children, zombies left out."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, parent_of_it = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent_of_it) == parent and state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().decode().split("\0")
+    return found
+
+
 @dataclass
 class RunningFleet:
     process: subprocess.Popen[bytes]
@@ -42,12 +53,9 @@ class RunningFleet:
 
     def pid_of(self, service: str) -> int:
         """Process id of a service, from the system's process table."""
-        wanted = f"{service}:app"
-        found = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-        for line in found.splitlines():
-            pid, parent, arguments = line.split(None, 2)
-            if wanted in arguments and int(parent) == self.process.pid:
-                return int(pid)
+        for pid, arguments in children(self.process.pid).items():
+            if f"{service}:app" in arguments:
+                return pid
         raise LookupError(f"{service} is not running")
 
     def wait_ready(self, service: str = "proxy") -> None:
@@ -62,14 +70,40 @@ class RunningFleet:
         raise TimeoutError(f"{service} did not become ready:\n{self.log.read_text()[-4000:]}")
 
 
-@contextlib.contextmanager
-def started_fleet(log: Path, **settings: str) -> Iterator[RunningFleet]:
-    """`settings` are environment variables without their prefix, in lower case."""
-    urls = {
-        service: f"http://127.0.0.1:{port}" for service, port in zip(SERVICES, free_ports(len(SERVICES)), strict=True)
+def fleet_urls() -> dict[str, str]:
+    """service -> an address that is free now."""
+    return {service: f"http://127.0.0.1:{port}" for service, port in zip(SERVICES, free_ports(len(SERVICES)))}
+
+
+def fleet_env(urls: dict[str, str]) -> dict[str, str]:
+    return {f"EVERYWEAR_{service.upper()}_URL": url for service, url in urls.items()}
+
+
+def guarded_env(log: Path) -> dict[str, str]:
+    """What runs a Python process, and those it starts, under the guard."""
+    temporary = log.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
+    paths = [str(GUARD), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "EVERYWEAR_GUARD_LOG": str(log),
+        "TMPDIR": str(temporary),
     }
-    env = os.environ | {f"EVERYWEAR_{service.upper()}_URL": url for service, url in urls.items()}
+
+
+@contextlib.contextmanager
+def started_fleet(log: Path, guard_log: Path | None = None, **settings: str) -> Iterator[RunningFleet]:
+    """`settings` are environment variables without their prefix, in lower case.
+
+    With a `guard_log` every process runs under `guard/sitecustomize.py` and an empty folder `tmp` beside that log is
+    where temporary files would go.
+    """
+    urls = fleet_urls()
+    env = os.environ | fleet_env(urls)
     env |= {f"EVERYWEAR_{name.upper()}": value for name, value in settings.items()}
+    if guard_log is not None:
+        env |= guarded_env(guard_log)
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "everywear", "up"], cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT

@@ -12,6 +12,8 @@ from PIL import Image
 
 from infra.imaging.decode import PictureError, decode_labels, decode_mask, decode_picture
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of what is wrong with a broken EXIF block
+
 LIMIT = pictures.MAX_PIXELS
 BASE = pictures.base()
 GREY = np.repeat(pictures.grey(BASE)[..., None], 3, axis=2)

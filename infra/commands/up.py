@@ -95,10 +95,8 @@ async def wait_ready(settings: Settings, say: Callable[[str, str], None]) -> boo
                 try:
                     answer = await http.get(f"{settings.url(service)}/readyz")
                     if answer.status_code == 200:
-                        say(
-                            service,
-                            f"ready after {time.monotonic() - begin:.1f} s{await _with_engine(http, settings, service)}",
-                        )
+                        seconds = time.monotonic() - begin
+                        say(service, f"ready after {seconds:.1f} s{await _with_engine(http, settings, service)}")
                         return True
                     reason = answer.json().get("detail", "")
                     if "could not be loaded" in reason:

@@ -67,11 +67,11 @@ class Frame:
     def around(cls, points: np.ndarray, photo_size: tuple[int, int]) -> Frame:
         """The frame for the person with these `points`: Nx2 or more columns, key points or two corners of a box.
 
-        Points beyond the photo say that its border crops the person. As much of the photo is shown as fits without
-        repeating its border, unless the person would come out much smaller than in a cut around them.
+        Points at its border or beyond say that the photo crops the person. As much of the photo is shown as fits
+        without repeating its border, unless the person would come out much smaller than in a cut around them.
         """
         height, width = photo_size
-        ends = np.array([points[:, :2].min(0), points[:, :2].max(0)])
+        ends = np.clip([points[:, :2].min(0), points[:, :2].max(0)], 0, (width - 1, height - 1))
         reach = ends[1, 1] - ends[0, 1]
         low = np.maximum(ends[0] - np.multiply(reach, (MARGIN_SIDE, MARGIN_TOP)), 0)
         high = np.minimum(ends[1] + 1 + np.multiply(reach, (MARGIN_SIDE, MARGIN_BOTTOM)), (width, height))
@@ -121,7 +121,7 @@ class Frame:
         return self._placed_in(_scaled(mask, self._size), photo_size)
 
     def labels_to_photo(self, labels: np.ndarray, photo_size: tuple[int, int]) -> np.ndarray:
-        """1024x768 labels of the frame -> HxW, each pixel its nearest label; 0 outside the frame."""
+        """1024x768 or 1024x768xC labels of the frame -> HxW or HxWxC, each pixel its nearest; 0 outside the frame."""
         near = cv2.resize(labels, self._size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return self._placed_in(near, photo_size)
 
@@ -173,7 +173,7 @@ class Frame:
         return cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else inside
 
     def _placed_in(self, rectangle: np.ndarray, photo_size: tuple[int, int]) -> np.ndarray:
-        out = np.zeros(photo_size, rectangle.dtype)
+        out = np.zeros(photo_size + rectangle.shape[2:], rectangle.dtype)
         box = self._overlap(photo_size)
         out[self._in_photo(box)] = rectangle[box]
         return out

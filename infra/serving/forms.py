@@ -18,6 +18,7 @@ from infra.serving.problems import Problem
 Upload = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
 
 MULTIPART = "multipart/form-data"
+PICTURES = "image/jpeg, image/png, image/webp, image/avif, image/gif, image/bmp, image/tiff"
 MAX_FIELDS = 32  # parts of a form, files and texts each
 
 T = TypeVar("T")
@@ -72,8 +73,7 @@ async def read_form(request: Request, form: type[Form], limit: int) -> Form:
     for name, part in parts.multi_items():
         if name in values:
             raise Problem("invalid_request", f"The field {name!r} is there more than once")
-        is_file = name in form.model_fields and form.model_fields[name].annotation in (bytes, bytes | None)
-        if is_file and isinstance(part, str):
+        if _is_file(form, name) and isinstance(part, str):
             raise Problem("invalid_request", f"The field {name!r} must be a file; with curl: -F {name}=@file.jpg")
         values[name] = await part.read() if isinstance(part, UploadFile) else part
     await parts.close()
@@ -81,6 +81,10 @@ async def read_form(request: Request, form: type[Form], limit: int) -> Form:
         return form.model_validate(values)
     except ValidationError as error:
         raise Problem("invalid_request", describe(error, form)) from None
+
+
+def _is_file(form: type[RequestForm], name: str) -> bool:
+    return name in form.model_fields and form.model_fields[name].annotation in (bytes, bytes | None)
 
 
 def describe(error: ValidationError, form: type[RequestForm]) -> str:
@@ -100,7 +104,9 @@ def describe(error: ValidationError, form: type[RequestForm]) -> str:
 def request_body(form: type[RequestForm], record: type | None = None, only: str | None = None) -> dict[str, Any]:
     """The `openapi_extra` of an operation that takes this form, or this record as arrays."""
     schema = form.model_json_schema(ref_template="#/components/schemas/{model}")
-    content: dict[str, Any] = {MULTIPART: {"schema": schema}}
+    files = {name: part for name, part in schema["properties"].items() if _is_file(form, name)}
+    encoding = {name: {"contentType": part.get("contentMediaType", PICTURES)} for name, part in files.items()}
+    content: dict[str, Any] = {MULTIPART: {"schema": schema, "encoding": encoding}}
     raw = {"type": "string", "format": "binary"}
     if record is not None:
         names = ", ".join(arrays.fields_of(record))

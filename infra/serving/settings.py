@@ -41,7 +41,9 @@ class Settings(BaseSettings):
         "heavy", description="Landmark network of BlazePose: `full` saves about 35 ms and is a little less exact."
     )
 
-    max_upload_mb: float = Field(25, gt=0, description="Largest request body, in MiB.")
+    max_upload_mb: float = Field(
+        25, ge=16, description="Largest request body, in MiB; at least 16, as the services send each other up to 12."
+    )
     max_megapixels: float = Field(50, gt=0, description="Largest picture, in millions of pixels, told from its header.")
     deadline_ms: int = Field(60_000, gt=0, description="Deadline of a request that names none, in milliseconds.")
     queue: int = Field(32, ge=1, description="Requests that may wait for one engine; more are answered 503.")

@@ -1,14 +1,16 @@
-"""Put on the path of a fleet under test: notes every import and every connection that must not happen.
+"""Put on the path of a fleet under test: notes every import, connection and written file that must not be.
 
-Python imports `sitecustomize` at start. Forbidden imports fail; both kinds are written to the file that
-`EVERYWEAR_GUARD_LOG` names, so that the test sees them even where the product would catch the error.
+Python imports `sitecustomize` at start. Forbidden imports and connections fail; all three kinds are written to the
+file that `EVERYWEAR_GUARD_LOG` names, so that the test sees them even where the product would catch the error.
 """
 
 import os
 import sys
 
 FORBIDDEN = {"torch", "torchvision", "mediapipe", "onnxruntime", "tensorflow", "diffusers", "transformers"}
+UNSEEN = {"uvloop"}  # connects and looks up names in C, where no audit event is raised; asyncio's own loop takes over
 LOG = os.environ["EVERYWEAR_GUARD_LOG"]
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND
 
 
 def note(text):
@@ -18,8 +20,10 @@ def note(text):
 
 class Guard:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in FORBIDDEN:
+        package = name.partition(".")[0]
+        if package in FORBIDDEN:
             note(f"import {name}")
+        if package in FORBIDDEN | UNSEEN:
             raise ImportError(f"{name} is forbidden here")
         return None
 
@@ -37,6 +41,10 @@ def audit(event, arguments):
     if event == "socket.getaddrinfo" and not is_local((arguments[0],)):
         note(f"{event} {arguments[0]}")
         raise PermissionError("no look-ups of other machines here")
+    if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)) and arguments[2] & WRITING:
+        path = os.fsdecode(arguments[0])
+        if path not in (LOG, os.devnull):
+            note(f"write {path}")
 
 
 sys.meta_path.insert(0, Guard())

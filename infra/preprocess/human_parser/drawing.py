@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 
+from infra.imaging.encode import encode_palette_png
 from infra.preprocess.human_parser.labels import voc_palette
 
-_PALETTE = voc_palette()
+PALETTE = voc_palette()
 
 
 def parse_png(labels: np.ndarray) -> bytes:
@@ -16,21 +15,15 @@ def parse_png(labels: np.ndarray) -> bytes:
 
     The pixel values are the labels: readers must take the index (Pillow's mode P), not the colour.
     """
-    from PIL import Image
-
-    picture = Image.fromarray(labels)
-    picture.putpalette(_PALETTE.tobytes())
-    out = io.BytesIO()
-    picture.save(out, format="PNG")
-    return out.getvalue()
+    return encode_palette_png(labels, PALETTE)
 
 
 def parse_picture(labels: np.ndarray) -> np.ndarray:
     """A label map (uint8 HxW) in the published colours, uint8 HxWx3 RGB."""
-    return _PALETTE[labels]
+    return PALETTE[labels]
 
 
 def parse_overlay(picture: np.ndarray, labels: np.ndarray, strength: float = 0.55) -> np.ndarray:
     """The photo (uint8 HxWx3 RGB) with its labels' colours laid over it where there is a label."""
     share = (labels > 0)[..., None] * np.float32(strength)
-    return (picture * (1 - share) + _PALETTE[labels] * share).round().astype(np.uint8)
+    return (picture * (1 - share) + PALETTE[labels] * share).round().astype(np.uint8)

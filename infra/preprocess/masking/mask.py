@@ -23,8 +23,8 @@ class MaskInput:
 class Mask:
     """Coverage of the subject, and what was learnt on the way."""
 
-    alpha: spec("uint8", "H", "W")  # uint8 HxW, 0 to 255
-    class_logits: spec("float16", 256, 256, 6) | None = None  # 256x256x6 float16, selfie-multiclass of the whole picture
-    kinds: spec("float32", 3) | None = None  # garments: float32 shares of 1 over KINDS, a guess by the silhouette
+    alpha: spec("uint8", "H", "W")  # 0 to 255
+    class_logits: spec("float16", 256, 256, 6) | None = None  # the selfie-multiclass network's, of the whole picture
+    kinds: spec("float32", 3) | None = None  # garments: shares of 1 over KINDS, a guess by the silhouette
     evidence: float | None = None  # garments: how much speaks for a garment at all; see masking.embedded
     worn: bool = False  # garments: photographed on a person or mannequin

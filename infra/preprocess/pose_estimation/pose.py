@@ -25,14 +25,21 @@ class Pose:
     A point that is hidden, outside the picture or unknown is (0, 0, 0), as OpenPose writes it.
     """
 
-    people: spec("float32", "N", 25, 3)  # Nx25x3 float32, N >= 1: x, y, confidence 0..1, BODY_25 order
-    hands: spec("float32", "N", 2, 21, 3)  # Nx2x21x3 float32: the person's left hand, then the right, OpenPose's hand order
-    view: str  # "front" or "back": which side of the chosen person the camera sees
+    # N >= 1 people, x, y, confidence 0..1, BODY_25 order
+    people: spec("float32", "N", 25, 3)
+    # the person's left hand, then the right, in OpenPose's hand order
+    hands: spec("float32", "N", 2, 21, 3)
+    # "front" or "back": which side of the chosen person the camera sees
+    view: str
     # Of the chosen person, from engines that have them (BlazePose); None from the others.
-    landmarks: spec("float32", 33, 5) | None = None  # 33x5 float32: x, y, z pixels, visibility, presence; extrapolated joints kept
-    world: spec("float32", 33, 3) | None = None  # 33x3 float32, metres: x right, y down, z away from the camera, hips at 0
-    face: spec("float32", 468, 3) | None = None  # 468x3 float32 mesh: x, y, z pixels
-    probability: spec("uint8", "H", "W") | None = None  # uint8 HxW, 0 to 255: the pose network's own map of the chosen person
+    # x, y, z pixels, visibility, presence; joints beyond the picture are extrapolated and kept
+    landmarks: spec("float32", 33, 5) | None = None
+    # metres: x right, y down, z away from the camera, hips at 0
+    world: spec("float32", 33, 3) | None = None
+    # mesh: x, y, z pixels
+    face: spec("float32", 468, 3) | None = None
+    # 0 to 255: the pose network's own map of the chosen person
+    probability: spec("uint8", "H", "W") | None = None
 
     def extent(self) -> np.ndarray:
         """Kx2 points of the chosen person that lie in the picture or would, for framing them."""
@@ -41,7 +48,7 @@ class Pose:
         return self.people[0][self.people[0, :, 2] > 0, :2]
 
     def moved(self, affine: np.ndarray, size: tuple[int, int]) -> Pose:
-        """The same pose in another picture. `affine` 2x3 maps old to new pixels (no shear), `size` is (height, width)."""
+        """The same pose in another picture of `size` (height, width); `affine` 2x3 maps old to new pixels, unsheared."""
         scale = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
 
         def points(values: np.ndarray | None, depth: bool = False) -> np.ndarray | None:

@@ -121,7 +121,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def rays(inside: np.ndarray, starts: np.ndarray, directions: np.ndarray, limit: float) -> np.ndarray:
-    """(n,) distances from each start (n, 2) along its direction to the first pixel outside of bool HxW, at most `limit`.
+    """(n,) distances from `starts` (n, 2) along `directions` to the first pixel outside of bool HxW, at most `limit`.
 
     Gaps under 4 px are jumped.
     """

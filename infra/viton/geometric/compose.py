@@ -12,7 +12,7 @@ from infra.viton.geometric.depth import arms_in_front, hair_and_head
 from infra.viton.geometric.fit_lower import waist_level
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.light import contact_shadow, exposure, fold_light, roundness
-from infra.viton.geometric.naked import naked_body
+from infra.viton.geometric.naked import naked_body, without_legs_above
 from infra.viton.geometric.scene import OldGarment, Scene, held_things, old_garment, scene_in, working_box
 from infra.viton.geometric.undress import undress
 from infra.viton.geometric.warp import Layer, warp_lower, warp_upper
@@ -44,6 +44,8 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     scene, old = old_garment(scene, body, garment.kind)
     covered = _covered(torso, *sleeves)
     naked = naked_body(scene.parse, body, legs_too=garment.kind == "dress")
+    if garment.kind == "dress":
+        naked = without_legs_above(naked, body.below(scene.shape), 1.1 * body.torso, covered)
     bare = undress(scene, body, old, covered, naked)
     light = fold_light(scene, old.gone) * exposure(scene)
     alphas = [None if sleeve is None else sleeve.alpha for sleeve in sleeves]
@@ -72,14 +74,15 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
 
 def dress_below(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     """Trousers and skirts: the top, the arms and the shoes stay in front. uint8 HxWx3."""
-    hips, legs = warp_lower(garment, body, scene.parse)
+    hips, legs = warp_lower(garment, body, _tucked(scene.parse, round(0.06 * body.span)))
     level = body.below(scene.shape)
     waist = waist_level(scene.parse, body)
     of_top = (scene.parse == Cihp.DRESS) & (level <= waist + 4)
     gone = np.isin(scene.parse, LOWER) | ((scene.parse == Cihp.DRESS) & ~of_top)
     old = OldGarment(gone, np.zeros(scene.shape, bool))
     covered = _covered(hips, *legs)
-    bare = undress(scene, body, old, covered, naked_body(scene.parse, body, legs_too=True))
+    naked = without_legs_above(naked_body(scene.parse, body, legs_too=True), level, waist, covered)
+    bare = undress(scene, body, old, covered, naked)
     light = fold_light(scene, gone) * exposure(scene)
     canvas = bare.picture.copy()
     _darken(canvas, contact_shadow(covered, bare.mask, 0.012 * body.span))
@@ -91,6 +94,13 @@ def dress_below(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     front = np.isin(scene.parse, (*ARMS, *UPPER, Cihp.HAIR, Cihp.FACE, *SHOES, Cihp.TORSO_SKIN)) | of_top
     _show(canvas, scene.photo, cv2.GaussianBlur(front.astype(np.float32), (0, 0), 0.9))
     return _only_changed(canvas, scene, bare.changed | (covered > 0))
+
+
+def _tucked(parse: np.ndarray, reach: int) -> np.ndarray:
+    """The parse map with the lower garment reaching up under the top, so that nothing shows between the two."""
+    below = np.isin(parse, LOWER).astype(np.uint8)
+    upwards = cv2.dilate(below, np.ones((reach + 1, 1), np.uint8), anchor=(0, 0))
+    return np.where((upwards > 0) & np.isin(parse, UPPER), np.uint8(Cihp.PANTS), parse)
 
 
 def _covered(*layers: Layer | None) -> np.ndarray:

@@ -50,7 +50,8 @@ def _arm(
     forearm = wrist - elbow
     along = forearm / max(float(np.hypot(*forearm)), 1.0)
     tip = wrist + 0.6 * forearm
-    hand = visible & _hand_zone(scene, body, side, wrist, tip, radius)
+    hand_zone = _hand_zone(scene, body, side, wrist, tip, radius)
+    hand = visible & hand_zone
     y, x = np.ogrid[: scene.shape[0], : scene.shape[1]]
     past = (x - wrist[0]) * along[0] + (y - wrist[1]) * along[1]
     beyond = np.clip((past - 0.01 * body.span) / 4 + 0.5, 0, 1).astype(np.float32)
@@ -60,10 +61,8 @@ def _arm(
     inside = (lower & trunk).sum() / max(lower.sum(), 1)
     behind = bool(inside > 0.35 and hand.sum() < 0.3 * radius[2] ** 2 and (depth > 0 or not body.seen[side]))
     # Skin of an arm comes before the torso's cloth from the armpit on, in a sleeve from its cuff on.
-    start = ARMPIT if sleeve is None else _cuff(arm, sleeve) - 0.15
-    along_arm = arm.line[arm.place >= min(start, 2.0)]
-    reach = np.interp(np.linspace(0, 1, len(along_arm) + 1), (0, 0.4, 1), (1.5, 1.7, 3.6)) * radius[2] * 1.4
-    around = limb_zone(scene.shape, [np.vstack([along_arm, tip])], reach[None])
+    start = ARMPIT if sleeve is None else _cuff(arm, sleeve)
+    around = arm.zone(scene.shape, grow=1.7, start=min(start, 1.9)) | hand_zone
     bare = visible & around
     if not behind:
         bare |= arm.zone(scene.shape, start=min(start, 1.9)) & old.gone

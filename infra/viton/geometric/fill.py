@@ -5,13 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-# Offsets tried when a textured background is copied, as shares of the picture's width and height.
+# Offsets at which a textured background may be copied, as shares of the picture's width and height; the background's
+# own periods are tried as well.
 _SHIFTS = [
     (dx, dy)
-    for dy in (-0.25, -0.14, -0.07, 0.0, 0.07, 0.14, 0.25)
-    for dx in (-0.34, -0.24, -0.16, -0.1, -0.06, 0.0, 0.06, 0.1, 0.16, 0.24, 0.34)
+    for dy in (0.0, -0.06, 0.06, -0.15, 0.15)
+    for dx in (-0.36, -0.26, -0.17, -0.09, 0.0, 0.09, 0.17, 0.26, 0.36)
     if (dx, dy) != (0.0, 0.0)
 ]
+_PERIODS = 10  # how many of the background's periods are tried
+_RELIT = 12.0  # grey levels by which a copy's brightness follows the place where it lands
 _TEXTURED = 3.2  # grey levels: spread about the local mean above which a background is more than a gradient and grain
 
 
@@ -68,31 +71,53 @@ def fill_background(photo: np.ndarray, known: np.ndarray, hole: np.ndarray) -> n
 
 
 def _shifted(photo: np.ndarray, known: np.ndarray, hole: np.ndarray, smooth: np.ndarray) -> np.ndarray:
+    """float32 HxWx3: `photo` copied from the translation that fits best around each part of the hole."""
     height, width = hole.shape
     step = 4
-    small = cv2.resize(photo, (width // step, height // step), interpolation=cv2.INTER_AREA).astype(np.float32)
-    size = small.shape[1::-1]
-    seen = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.99
-    ring = (cv2.dilate(hole[::step, ::step].astype(np.uint8), np.ones((9, 9), np.uint8)) > 0)[: size[1], : size[0]]
-    ring = (ring & seen).astype(np.float32)
+    size = (width // step, height // step)
+    small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    seen = (cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.99).astype(np.uint8)
+    ring = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    ring = (cv2.dilate(ring, np.ones((9, 9), np.uint8)) & seen).astype(np.float32)
     best = np.full(seen.shape, np.inf, np.float32)
     choice = np.zeros((*seen.shape, 2), np.float32)
-    for dx, dy in _SHIFTS:
-        move = np.float32([[1, 0, round(dx * size[0])], [0, 1, round(dy * size[1])]])
+    shifts = [(round(dx * size[0]), round(dy * size[1])) for dx, dy in _SHIFTS] + _periods(small, seen)
+    for dx, dy in shifts:
+        move = np.float32([[1, 0, dx], [0, 1, dy]])
         shifted = cv2.warpAffine(small, move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-        there = cv2.warpAffine(seen.astype(np.uint8), move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+        there = cv2.warpAffine(seen, move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
         weight = ring * there
-        off = np.abs(shifted - small).sum(2) * weight
-        near, near_weight = cv2.GaussianBlur(off, (0, 0), 6), cv2.GaussianBlur(weight, (0, 0), 6)
-        cost = (near + 1e-3) / (near_weight + 1e-4) + 0.05 * abs(dx * size[0]) + 1e4 * (there == 0)
+        off = cv2.absdiff(shifted, small).sum(2) * weight
+        near, near_weight = cv2.GaussianBlur(off, (0, 0), 5), cv2.GaussianBlur(weight, (0, 0), 5)
+        cost = (near + 1e-3) / (near_weight + 1e-4) + 0.05 * np.hypot(dx, dy) + 1e4 * (there == 0)
         better = cost < best
         best[better] = cost[better]
         choice[better] = move[:, 2]
     offset = cv2.resize(choice, (width, height), interpolation=cv2.INTER_NEAREST) * step
     y, x = np.mgrid[:height, :width].astype(np.float32)
     source_x, source_y = x + offset[..., 0], y + offset[..., 1]
-    copied = cv2.remap(photo, source_x, source_y, cv2.INTER_NEAREST).astype(np.float32)
-    base = cv2.remap(smooth, source_x, source_y, cv2.INTER_NEAREST)
+    copied = cv2.remap(photo, source_x, source_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    base = cv2.remap(smooth, source_x, source_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     reachable = cv2.resize((best < 1e3).astype(np.float32), (width, height))[..., None]
-    # The copy keeps its detail and takes the brightness of where it lands.
-    return smooth + (copied - base) * reachable
+    relit = copied + np.clip(smooth - base, -_RELIT, _RELIT)
+    return smooth + (relit - smooth) * reachable
+
+
+def _periods(small: np.ndarray, seen: np.ndarray) -> list[tuple[int, int]]:
+    """Shifts x, y under which the seen part of float32 HxWx3 repeats itself best: peaks of its autocorrelation."""
+    grey = small.mean(2)
+    grey = (grey - cv2.blur(grey * seen, (25, 25)) / (cv2.blur(seen.astype(np.float32), (25, 25)) + 1e-3)) * seen
+    power, count = (np.fft.irfft2(np.abs(np.fft.rfft2(v)) ** 2, v.shape) for v in (grey, seen.astype(np.float32)))
+    height, width = seen.shape
+    score = np.where(count > 0.15 * seen.sum(), power / np.maximum(count, 1), -np.inf)
+    score = np.fft.fftshift(score)
+    centre_y, centre_x = height // 2, width // 2
+    peaks = []
+    cv2.circle(score, (centre_x, centre_y), 6, -np.inf, -1)
+    for _ in range(_PERIODS):
+        y, x = np.unravel_index(int(score.argmax()), score.shape)
+        if not np.isfinite(score[y, x]):
+            break
+        peaks.append((int(x) - centre_x, int(y) - centre_y))
+        cv2.circle(score, (int(x), int(y)), 3, -np.inf, -1)
+    return peaks

@@ -8,6 +8,7 @@ import numpy as np
 
 from infra.viton.geometric.body import Body, ray
 from infra.viton.geometric.garment import Garment
+from infra.viton.geometric.garment_parts import OVERLAP
 from infra.viton.geometric.polyline import arc_lengths, hermite, interpolate, resample, unit
 from infra.viton.geometric.strip import Strip
 from infra.viton.geometric.thin_plate import ThinPlate
@@ -21,18 +22,22 @@ LONG, WRIST = 1.10, 1.02  # from this index on sleeves end at the wrist
 TAPERED = 0.4  # cuff over armhole: narrower ones close round a wrist
 EASE = 3.0  # pixels between skin and cloth
 VISIBLE = 0.85  # of a flat tube's width shows when it is worn
-OUTSIDE = 0.3  # share of a wide sleeve's slack that stands off outwards; the rest hangs inside
+PIT = (0.1, 0.75)  # of the upper arm: where an armpit's cloth may begin on it
+LEAST_INSIDE = 0.12  # of the upper arm: the shortest inside of a sleeve
+DELTOID = 0.42  # of the upper arm: from here on the outside follows the arm
+OUTSIDE, INSIDE = 0.3, 1.1  # shares of a wide sleeve's slack per side: it rests on the arm and hangs below it
+PAIR = 0.8  # of the other arm's half width: an arm is no thinner
+ROOM = 1.3  # of the bare arm's half width: how far out the silhouette may pull a sleeve
 
 
 @dataclass(frozen=True)
 class _Bone:
-    """The arm's middle line from shoulder past the wrist, its corner rounded."""
+    """The arm's middle line from the shoulder to past the wrist."""
 
     points: np.ndarray  # (n, 2)
-    along: np.ndarray  # (n,) pixels
+    place: np.ndarray  # (n,) 0 at the shoulder, 1 at the elbow, 2 at the wrist
     across: np.ndarray  # (n, 2) unit vectors towards the outside
-    upper: float
-    lower: float
+    flesh: np.ndarray  # (n,) half the bare arm's width
 
 
 def sleeve_share(garment: Garment, body: Body, lengthwise: float) -> float:
@@ -63,11 +68,13 @@ def fit_sleeve(
     outer, inner = resample(strip.outer, ROWS), resample(strip.inner, ROWS)
     bone = _bone(body, side)
     root = torso(np.array([outer[0], inner[0]]))
-    outside, inside = _edges(Strip(outer, inner), body, side, bone, root, scale, share)
+    outside, inside = _edges(Strip(outer, inner), body, bone, side, root, scale, share)
     u = np.linspace(-0.1, 1.1, COLUMNS)
     target, source = _between(outside, inside, u), _between(outer, inner, u)
-    # The armhole's line and some cloth before it lie as the torso's own cloth does.
-    inward = (source[0] - source[1]).mean(0)
+    # The armhole's line and the cloth before it that both parts hold lie as the torso's own cloth does.
+    line = inner[0] - outer[0]
+    inward = unit(np.array([-line[1], line[0]])) * (1 if side == 1 else -1)
+    inward = inward * (1.2 * OVERLAP * garment.chest)
     first = torso(source[0])
     bend = first - target[0]
     fade = np.linspace(1, 0, ROWS // 2)[1:] ** 2
@@ -90,58 +97,79 @@ def _next_row(mesh: np.ndarray) -> np.ndarray:
 
 
 def _bone(body: Body, side: int) -> _Bone:
-    shoulder, elbow, wrist = body.arms[side].astype(np.float64)
-    upper, lower = (max(float(np.hypot(*v)), 1.0) for v in (elbow - shoulder, wrist - elbow))
-    hand = wrist + (wrist - elbow) * 0.4
-    t = np.linspace(0, 1, 12)[:, None]
-    before, after = elbow + (shoulder - elbow) * 0.25, elbow + (hand - elbow) * 0.25
-    bend = (1 - t) ** 2 * before + 2 * t * (1 - t) * elbow + t**2 * after
-    points = resample(np.vstack([shoulder[None], bend, hand[None]]), 60)
-    tangent = unit(np.gradient(points, axis=0))
+    arm = body.bare_arms[side]
+    step = arm.line[-1] - arm.line[-4]
+    line = np.vstack([arm.line, arm.line[-1] + step, arm.line[-1] + 2 * step])
+    pace = arm.place[-1] - arm.place[-4]
+    place = np.concatenate([arm.place, arm.place[-1] + pace * np.array([1.0, 2.0])])
+    other = body.bare_arms[1 - side]
+    half = np.maximum(arm.half, PAIR * np.interp(arm.place, other.place, other.half))
+    half = np.concatenate([half, half[[-1, -1]]])
+    along = arc_lengths(line)
+    at = np.linspace(0, along[-1], 64)
+    points = _smooth(interpolate(at, along, line), 5)
+    tangent = unit(np.gradient(_smooth(points, 3), axis=0))
     across = np.stack([tangent[:, 1], -tangent[:, 0]], 1) * (-1 if side == 0 else 1)
-    return _Bone(points, arc_lengths(points), across, upper, lower)
+    flesh = np.interp(at, along, half)
+    flesh = np.maximum(np.convolve(np.pad(flesh, 4, mode="edge"), np.ones(9) / 9, "valid"), 0.9 * flesh)
+    return _Bone(points, np.interp(at, along, place), across, flesh)
+
+
+def _smooth(points: np.ndarray, reach: int) -> np.ndarray:
+    """Moving average along a polyline whose ends stay."""
+    ends = 2 * points[[0, -1]]
+    padded = np.vstack([ends[0] - points[reach:0:-1], points, ends[1] - points[-2 : -reach - 2 : -1]])
+    kernel = np.ones(2 * reach + 1) / (2 * reach + 1)
+    return np.stack([np.convolve(padded[:, k], kernel, "valid") for k in (0, 1)], 1)
 
 
 def _edges(
-    strip: Strip, body: Body, side: int, bone: _Bone, root: np.ndarray, scale: float, share: float
-) -> tuple[np.ndarray, np.ndarray]:
+    strip: Strip, body: Body, bone: _Bone, side: int, root: np.ndarray, scale: float, share: float
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The sleeve's outside and inside on the picture, (ROWS, 2) each, paired across the arm."""
-    joints = [0, bone.upper, bone.upper + bone.lower]
-    if share <= UPPER_ARM:
-        end = share / UPPER_ARM * bone.upper
-    else:
-        end = bone.upper + (share - UPPER_ARM) / (1 - UPPER_ARM) * bone.lower
-    flesh = np.interp(bone.along, joints, body.arm_radius[side])
-    seen = np.array([ray(body.outline, q, a, 1.5 * f) for q, a, f in zip(bone.points, bone.across, flesh)])
-    seen = np.convolve(np.pad(np.minimum(seen, 1.3 * flesh), 3, mode="edge"), np.ones(7) / 7, "valid")
-    pit = float(np.clip((root[1] - bone.points[0]) @ unit(bone.points[1] - bone.points[0]), 0.1 * bone.upper, end))
-    end = max(end, pit + 0.12 * bone.upper)
-    own = np.interp(bone.along / end, np.linspace(0, 1, len(strip.widths)), strip.widths) * scale / 2 * VISIBLE
-    slack = np.clip(own - flesh - EASE, 0, 1.2 * flesh)
-    outside = bone.points + bone.across * (np.maximum(seen, flesh) + EASE + OUTSIDE * slack)[:, None]
-    inside = bone.points - bone.across * (flesh + EASE + (2 - OUTSIDE) * slack)[:, None]
+    end = share / UPPER_ARM if share <= UPPER_ARM else 1 + (share - UPPER_ARM) / (1 - UPPER_ARM)
+    upper_arm = body.arms[side][1] - body.arms[side][0]
+    length = max(float(np.hypot(*upper_arm)), 1.0)
+    pit = float(np.clip((root[1] - bone.points[0]) @ upper_arm / length**2, *PIT))
+    inner_end = max(end, pit + LEAST_INSIDE)
+    widths = np.interp(bone.place / end, np.linspace(0, 1, len(strip.widths)), strip.widths)
+    # Round a sharp bend the smoothed middle passes inside the elbow: its outer side must come out again.
+    elbow = body.arms[side][1] - interpolate(1.0, bone.place, bone.points)
+    corner = np.exp(-(((bone.place - 1) / 0.3) ** 2)) * float(elbow @ interpolate(1.0, bone.place, bone.across))
+    slack = np.clip(widths * scale / 2 * VISIBLE - bone.flesh - EASE, 0, bone.flesh)
+    # Cloth that the silhouette shows a little farther out is covered too: flesh is measured a bit too thin at times.
+    seen = np.array([ray(body.outline, q, a, 1.5 * f) for q, a, f in zip(bone.points, bone.across, bone.flesh)])
+    seen = np.convolve(np.pad(np.minimum(seen, ROOM * bone.flesh), 3, mode="edge"), np.ones(7) / 7, "valid")
+    standing = np.maximum(bone.flesh, seen) + EASE + OUTSIDE * slack + np.maximum(corner, 0)
+    outside = bone.points + bone.across * standing[:, None]
+    hanging = bone.flesh + EASE + INSIDE * slack + np.maximum(-corner, 0)
+    inside = bone.points - bone.across * hanging[:, None]
     over = _over_the_shoulder(bone, body, side, root[0], outside)
     under = _joined(bone, root[1], inside, pit)
-    outer_at = np.linspace(0, end, ROWS)
-    inner_at = np.linspace(pit, end, ROWS)
-    return interpolate(outer_at, bone.along, over), interpolate(inner_at, bone.along, under)
+    return (
+        interpolate(np.linspace(0, end, ROWS), bone.place, over),
+        interpolate(np.linspace(pit, inner_end, ROWS), bone.place, under),
+    )
 
 
 def _over_the_shoulder(bone: _Bone, body: Body, side: int, top: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """The outside with its start led from the shoulder's top along the shoulder's own slope round the deltoid."""
-    meet = int(np.searchsorted(bone.along, 0.42 * bone.upper))
-    leaving = unit(body.tip[side] - body.neck_side[side])
+    meet = int(np.searchsorted(bone.place, DELTOID))
     arriving = unit(outside[meet + 1] - outside[meet])
-    leaving = unit(leaving + 0.6 * arriving)
-    curve = hermite(top, leaving, outside[meet], arriving, 24)
-    return np.vstack([resample(curve, meet + 1), outside[meet + 1 :]])
+    leaving = unit(unit(body.tip[side] - body.neck_side[side]) + 0.6 * arriving)
+    curve = resample(hermite(top, leaving, outside[meet], arriving, 24), meet + 1)
+    joint = body.arms[side][0]
+    away = curve - joint
+    far = np.hypot(*away.T)
+    seen = np.array([ray(body.outline, joint, way, 0.4 * body.span) for way in unit(away)])
+    bare = np.clip(seen + EASE - far, 0, 0.1 * body.span) * np.sin(np.linspace(0, np.pi, len(curve))) ** 0.5
+    curve = _smooth(curve + unit(away) * bare[:, None], 2)
+    return np.vstack([curve, outside[meet + 1 :]])
 
 
 def _joined(bone: _Bone, armpit: np.ndarray, inside: np.ndarray, pit: float) -> np.ndarray:
     """The inside with its start led from the armpit."""
-    first = int(np.searchsorted(bone.along, pit))
-    meet = min(int(np.searchsorted(bone.along, pit + 0.35 * bone.upper)), len(inside) - 3)
-    share = np.clip((np.arange(len(inside)) - first) / max(meet - first, 1), 0, 1)[:, None]
+    share = np.clip((bone.place - pit) / 0.35, 0, 1)[:, None]
     share = share * share * (3 - 2 * share)
-    led = armpit + (bone.points - interpolate(pit, bone.along, bone.points))
+    led = armpit + (bone.points - interpolate(pit, bone.place, bone.points))
     return led * (1 - share) + inside * share

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infra.viton.geometric.body import Body
+from infra.viton.geometric.body import Body, ray
 from infra.viton.geometric.garment import Garment
 
 # Of the body's widths: worn cloth goes round the body, and what is left over shows at the waist first.
@@ -17,6 +17,7 @@ WIDEST = 1.16  # spans that a garment's shoulders stand for when its length is t
 ARMPIT_LEVEL = 0.26  # spans below the neck: no armhole ends higher
 # Control points of the middle: an upright lattice that is a similarity, so that prints stay as they were drawn.
 LATTICE_ROWS, LATTICE_COLUMNS = (0.15, 0.4, 0.7, 1.0), (-0.3, 0.0, 0.3)  # of neck to hem; of half the chest
+LIFT = 0.08  # spans: what rises higher over the shoulder's line is hair
 SIDE_ROWS = (2, 4, 6, 8, 10, 11)  # of a side's 12 points
 
 
@@ -90,9 +91,16 @@ def _shoulder_line(garment: Garment, body: Body, scale: float) -> tuple[list[np.
         if not garment.sleeved:  # straps and wide shoulders end where their width says
             want = np.clip(abs(shoulder[0] - garment.axis) * scale, across + 6, max(tip_across, across + 6))
             tip = _on_shoulder(body, side, float(want))
+        tip = _on_silhouette(body, tip)
         source += [neck, shoulder, (neck + shoulder) / 2]
-        target += [neck_target, tip, (neck_target + tip) / 2]
+        target += [neck_target, tip, _on_silhouette(body, (neck_target + tip) / 2)]
     return source, target
+
+
+def _on_silhouette(body: Body, point: np.ndarray) -> np.ndarray:
+    """A point of the shoulder's line lifted to the silhouette's edge if that is near: no skin above the cloth."""
+    rise = ray(body.outline, point, -body.down, 2 * LIFT * body.span)
+    return point - body.down * (rise + 1) if rise < LIFT * body.span else point
 
 
 def _on_shoulder(body: Body, side: int, across: float) -> np.ndarray:

@@ -10,7 +10,8 @@ from infra.viton.geometric.garment_outline import first_row
 POWERS = (1.0, 1.4, 2.0, 2.8)  # V, sweetheart, round, boat: the curve is 1 - |u|^p
 DEEPEST = 2.4  # half widths of the neck
 GOOD = 0.85  # of the best support: curves that may be the neckline
-RIB = (0.07, 0.36)  # half widths: how far above its lower seam a collar's own edge lies
+RIB = (0.07, 0.42)  # half widths: how far above its lower seam a collar's own edge lies
+SAME_CLOTH = 14.0  # Lab with lightness to the log
 CREW_DEPTH = 0.42  # half widths: an average crew neck, where nothing is seen
 COLUMNS = 41
 
@@ -44,7 +45,12 @@ def find_neckline(picture: np.ndarray, mask: np.ndarray, neck: np.ndarray, colla
         if dip > 0.3 * half or collar:
             return outline_curve
         return np.stack([x, base + CREW_DEPTH * half * (1 - u**2)], 1)
-    best = _front_edge(depth / half, support, good)
+    middle_x = columns[middle]
+    collar_rows = np.clip((outline[middle] + 0.07 * half).astype(int), 0, lab.shape[0] - 1)
+    down = np.clip((base[COLUMNS // 2] + half * np.arange(0, DEEPEST, 0.01)).astype(int), 0, lab.shape[0] - 1)
+    profile = np.median(lab[down[:, None], middle_x[None]], axis=1)
+    off_collar = np.linalg.norm(profile - np.median(lab[collar_rows, middle_x], axis=0), axis=1)
+    best = _front_edge(depth / half, support, good, off_collar)
     y = base + depth[best] * (1 - np.abs(u) ** power[best])
     return np.stack([x, _snapped(y, columns, vertical + 0.7 * horizontal, outline, 0.16 * half)], 1)
 
@@ -56,16 +62,21 @@ def _log_lab(picture: np.ndarray) -> np.ndarray:
     return lab
 
 
-def _front_edge(depth: np.ndarray, support: np.ndarray, good: np.ndarray) -> int:
-    """Index of the front neckline among the good curves.
+def _front_edge(depth: np.ndarray, support: np.ndarray, good: np.ndarray, off_collar: np.ndarray) -> int:
+    """Index of the front neckline among the good curves; `depth` (n,) in half widths.
 
     Above it lies the back collar's seam, below it the front collar's: from the deepest good curve, which is the
-    one or the other, go up once if another good curve lies a collar's width above it.
+    one or the other, go up once if another good curve lies a collar's width above it and the cloth between has
+    the collar's colour. `off_collar`: how far the colour in the middle is from that, per 0.01 half widths down.
     """
     deepest = depth[good].max()
     best = _strongest(support, good & (depth > deepest - RIB[0]))
     above = good & (depth < depth[best] - RIB[0]) & (depth > depth[best] - RIB[1])
-    return _strongest(support, above) if above.any() else best
+    if not above.any():
+        return best
+    upper = _strongest(support, above)
+    between = off_collar[int(100 * depth[upper]) + 3 : int(100 * depth[best]) - 2]
+    return upper if not len(between) or np.median(between) < SAME_CLOTH else best
 
 
 def _strongest(support: np.ndarray, among: np.ndarray) -> int:

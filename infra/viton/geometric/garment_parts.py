@@ -18,8 +18,7 @@ def sleeve_alphas(
 ) -> tuple[np.ndarray, tuple[np.ndarray | None, np.ndarray | None]]:  # fmt: skip
     """uint8 HxW alpha of the torso without the inner back, and of each sleeve.
 
-    The torso goes on beneath a sleeve for `OVERLAP`; the sleeve fades in over the same stretch, so that the
-    seam shows only where the cloth itself has one.
+    Both hold the cloth beside the armhole, `OVERLAP` wide: the sleeve lies on the torso's cloth there.
     """
     chest = max(float(armpit[1, 0] - armpit[0, 0]), 8.0)
     overlap = max(3.0, OVERLAP * chest)
@@ -30,14 +29,16 @@ def sleeve_alphas(
         if strip is None:
             continue
         beyond = _beyond_armhole(x, y, shoulder[side], armpit[side], 1 if side == 0 else -1)
-        zone = _zone(alpha.shape, strip, max(3, int(FRILL * chest)))
-        # Below the armpit the side seam, not the armhole's line, parts the two.
-        torso_side = _torso_zone(alpha.shape, axis, shoulder[side], armpit[side], sides[side])
+        inner = _torso_zone(alpha.shape, axis, shoulder[side], armpit[side], sides[side])
+        zone = _sleeve_zone(strip, inner, max(3, int(FRILL * chest)), int(overlap))
+        fade = np.clip(1 + beyond / overlap, 0, 1)
+        parts[side] = (alpha * zone * fade * (1 - back / 255.0)).astype(np.uint8)
+        # At its top the overlap would stand out over the sleeve's slope: there it begins with nothing.
+        reach = overlap * np.clip(3 * (y - shoulder[side][1]) / max(armpit[side][1] - shoulder[side][1], 1), 0, 1)
+        under = np.clip((reach - beyond) / (0.3 * overlap), 0, 1) * zone
+        soft = cv2.GaussianBlur(cv2.dilate(inner, np.ones((7, 7), np.uint8)).astype(np.float32), (0, 0), 2.0)
         half = x <= axis if side == 0 else x >= axis
-        under = np.clip((overlap - beyond) / (0.3 * overlap), 0, 1) * (zone > 0)
-        torso *= np.where(half, np.maximum(torso_side, under), 1)
-        fade = np.clip(0.5 + beyond / (0.6 * overlap), 0, 1)
-        parts[side] = (alpha * zone * fade).astype(np.uint8)
+        torso *= np.where(half, np.maximum(soft, under), 1)
     return np.clip(torso, 0, 255).astype(np.uint8), (parts[0], parts[1])
 
 
@@ -48,23 +49,26 @@ def _beyond_armhole(x: np.ndarray, y: np.ndarray, shoulder: np.ndarray, armpit: 
     return out * ((x - shoulder[0]) * -line[1] + (y - shoulder[1]) * line[0]) / length
 
 
-def _zone(shape: tuple[int, int], strip: Strip, margin: int) -> np.ndarray:
-    zone = np.zeros(shape, np.uint8)
+def _sleeve_zone(strip: Strip, torso: np.ndarray, frill: int, overlap: int) -> np.ndarray:
+    """float32 HxW: the strip with what frills stand off it, and with the torso's cloth beside the armhole only."""
     outline = np.vstack([strip.outer, strip.inner[::-1]])
-    cv2.fillPoly(zone, [np.rint(outline).astype(np.int32)], 1)
-    return cv2.dilate(zone, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)).astype(np.float32)
+    own = cv2.fillPoly(np.zeros_like(torso), [np.rint(outline).astype(np.int32)], 1)
+    wide = cv2.dilate(own, np.ones((2 * frill + 1, 2 * frill + 1), np.uint8)) & (1 - torso)
+    root = np.rint(np.stack([strip.outer[0], strip.inner[0]])).astype(np.int32)
+    seam = cv2.line(np.zeros_like(torso), *(tuple(p.tolist()) for p in root), 1, 2 * overlap)
+    # Below the armpit the torso's cloth is not the sleeve's, however near it lies.
+    seam[root[1, 1] :] &= 1 - torso[root[1, 1] :]
+    return cv2.blur((own | wide | seam).astype(np.float32), (3, 3))
 
 
 def _torso_zone(
     shape: tuple[int, int], axis: float, shoulder: np.ndarray, armpit: np.ndarray, side: np.ndarray
 ) -> np.ndarray:
-    """float32 HxW: 1 on the torso's side of armhole and side seam, with a soft edge."""
+    """uint8 HxW, 0 or 1: the torso's side of armhole and side seam."""
     zone = np.zeros(shape, np.uint8)
     low, tail = side[-1], 0.1 * shape[0]
     corners = [shoulder, armpit, *side, (low[0], low[1] + tail), (axis, low[1] + tail), (axis, 0), (shoulder[0], 0)]
-    cv2.fillPoly(zone, [np.rint(np.array(corners)).astype(np.int32)], 255)
-    zone = cv2.dilate(zone, np.ones((7, 7), np.uint8))  # the seam's own pixels
-    return cv2.GaussianBlur(zone, (0, 0), 2.0).astype(np.float32) / 255
+    return cv2.fillPoly(zone, [np.rint(np.array(corners)).astype(np.int32)], 1)
 
 
 def leg_alphas(

@@ -76,9 +76,9 @@ def contact_shadow(alpha: np.ndarray, mask: np.ndarray, reach: float, strength: 
 
 
 def exposure(scene: Scene) -> float:
-    """Factor around 1 that brings studio-lit product colours mildly towards a dim or bright photo."""
-    person = scene.photo[scene.mask > 200]
-    if len(person) < 500:
-        return 1.0
-    bright = float(np.percentile(person[::7].max(1), 95))
-    return float(np.clip((bright / 225.0) ** 0.4, 0.82, 1.03))
+    """Factor around 1 that brings studio-lit product colours mildly towards a dim photo.
+
+    A photo with anything near white in it, on the person or beside, is not dim, whatever the skin and the clothes.
+    """
+    bright = float(np.percentile(scene.photo[::5, ::5].max(2), 97))
+    return float(np.clip((bright / 215.0) ** 0.5, 0.80, 1.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -40,6 +40,16 @@ def naked_body(parse: np.ndarray, body: Body, legs_too: bool) -> Naked:
         legs = limb_zone(shape, body.legs, np.array([LEG_RADII] * 2) * body.span)
         whole = np.maximum(whole, legs * np.uint8(255))
     return Naked(rounded(whole, 0.03 * body.span), trunk, arms.astype(np.float32))
+
+
+def without_legs_above(naked: Naked, level: np.ndarray, waist: float, covered: np.ndarray) -> Naked:
+    """No bare thighs beside trousers or a skirt: legs show only below the hem of what covers them.
+
+    `level` float32 HxW is how far below the neck a pixel lies, `waist` where the garment begins, `covered` its alpha.
+    """
+    worn = level[covered > 0.5]
+    hem = float(np.percentile(worn, 98)) if len(worn) else waist
+    return replace(naked, whole=np.where((level > waist) & (level < hem), naked.arms, naked.whole))
 
 
 def _joined_arm(body: Body, side: int, seen: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from infra.preprocess.densepose.densepose import DensePose, DensePoseInput
 from infra.preprocess.densepose.skeleton.body import pose_body
+from infra.preprocess.densepose.skeleton.completion import complete
 from infra.preprocess.densepose.skeleton.limbs import arm_tubes, leg_tubes
 from infra.preprocess.densepose.skeleton.painting import draw_tubes, settle, surface_coordinates
 from infra.preprocess.densepose.skeleton.trunk import head_tube, torso_tube
@@ -30,9 +31,15 @@ class Skeleton(Engine[DensePoseInput, DensePose]):
         return [self._answer(item) for item in batch]
 
     def _answer(self, item: DensePoseInput) -> DensePose | EngineError:
-        if item.pose is None or item.pose.landmarks is None or item.pose.world is None or item.mask is None:
-            return EngineError("no_person", "The skeleton engine needs a pose with landmarks, and the person's mask.")
-        return DensePose(skeleton_iuv(item.pose.landmarks, item.pose.world, item.mask.alpha))
+        if item.pose is None or item.mask is None:
+            return EngineError("no_person", "This engine draws on a pose and the person's mask, and was given none.")
+        landmarks, world = item.pose.landmarks, item.pose.world
+        if landmarks is None or world is None:
+            completed = complete(item.pose.people[0], item.pose.hands[0])
+            if completed is None:
+                return EngineError("no_person", "The pose does not show both shoulders: the body cannot be placed.")
+            landmarks, world = completed
+        return DensePose(skeleton_iuv(landmarks, world, item.mask.alpha))
 
 
 def skeleton_iuv(landmarks: np.ndarray, world: np.ndarray, mask: np.ndarray) -> np.ndarray:

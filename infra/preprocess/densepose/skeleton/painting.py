@@ -92,7 +92,8 @@ def _smooth_labels(labels: np.ndarray, factor: int, sigma: float) -> np.ndarray:
         rows, columns = slice(max(y - pad, 0), y + h + pad), slice(max(x - pad, 0), x + w + pad)
         score = cv2.GaussianBlur(own[rows, columns].astype(np.float32), (0, 0), sigma)
         score = cv2.resize(score, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-        rows, columns = (slice(c.start * factor, c.start * factor + n) for c, n in zip((rows, columns), score.shape, strict=True))
+        top, left = rows.start * factor, columns.start * factor
+        rows, columns = slice(top, top + score.shape[0]), slice(left, left + score.shape[1])
         wins = (score > best[rows, columns]).view(np.uint8)
         cv2.copyTo(score, wins, best[rows, columns])
         parts[rows, columns][wins > 0] = part

@@ -43,6 +43,8 @@ def torso_tube(body: Body, mask: np.ndarray) -> Tube:
     seen_width = np.hypot(np.cos(body.yaw), TORSO_DEPTH * np.sin(body.yaw))
     table = tuple((t, half * seen_width) for t, half in TORSO)
 
+    slopes = (_slope(body, at.SHOULDER_L, at.SHOULDER_R, bottom - top), _slope(body, at.HIP_L, at.HIP_R, bottom - top))
+
     def phi(s: np.ndarray) -> np.ndarray:
         return np.arcsin(np.clip(-s, -0.999, 0.999)) - np.float32(turn)
 
@@ -50,7 +52,7 @@ def torso_tube(body: Body, mask: np.ndarray) -> Tube:
         body, mask, (top, bottom), (table, table), span=TORSO_SPAN, fit=TORSO_FIT, phi=phi,
         depth=(body.depth(at.SHOULDER_L, at.SHOULDER_R), body.depth(at.HIP_L, at.HIP_R)),
         charts=charts.torso(TORSO_SPAN[0]), flatness=TORSO_DEPTH, round_ends=False,
-        shear=(_slope(body, at.SHOULDER_L, at.SHOULDER_R, bottom - top), _slope(body, at.HIP_L, at.HIP_R, bottom - top)),
+        shear=slopes,
     )  # fmt: skip
     stations = np.linspace(*TORSO_SPAN, STATIONS)
     limit = np.where(stations < SHOULDER_EDGE, profile(table, stations) * body.scale, np.inf).astype(np.float32)

@@ -26,6 +26,7 @@ class Multiclass(Engine[ParseInput, Parse]):
     )
 
     def load(self, weights: WeightsPath, threads: int) -> None:
+        cv2.setNumThreads(threads)
         self._network = SelfieMulticlass(weights("selfie_multiclass"), threads)
 
     def warm_up(self) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 
 # Landmark -> BODY_25 key points, the first that is seen counts.
 _FROM_BODY_25 = {
-    0: (0,), 2: (16, 18, 0), 5: (15, 17, 0), 7: (18, 16), 8: (17, 15), 11: (5,), 12: (2,), 13: (6,), 14: (3,), 15: (7,),
-    16: (4,), 23: (12,), 24: (9,), 25: (13,), 26: (10,), 27: (14,), 28: (11,), 29: (21,), 30: (24,), 31: (19,), 32: (22,),
+    0: (0,), 2: (16, 18, 0), 5: (15, 17, 0), 7: (18, 16), 8: (17, 15),
+    11: (5,), 12: (2,), 13: (6,), 14: (3,), 15: (7,), 16: (4,),
+    23: (12,), 24: (9,), 25: (13,), 26: (10,), 27: (14,), 28: (11,), 29: (21,), 30: (24,), 31: (19,), 32: (22,),
 }  # fmt: skip
 # Proportions of adults in shoulder widths (from hip or shoulder to the next joint), to guess joints that nobody saw.
 _TORSO, _UPPER_ARM, _FOREARM, _THIGH, _SHIN, _FOOT = 1.35, 0.80, 0.70, 1.15, 1.15, 0.35

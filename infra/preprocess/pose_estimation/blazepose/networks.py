@@ -13,7 +13,14 @@ import numpy as np
 from infra.preprocess.litert import LiteRTNetwork
 from infra.preprocess.pose_estimation.blazepose import landmarks as names
 from infra.preprocess.pose_estimation.blazepose.squares import (
-    Square, cut, face_square, face_square_of_pose, hand_square, hand_square_of_pose, moved, person_square,
+    Square,
+    cut,
+    face_square,
+    face_square_of_pose,
+    hand_square,
+    hand_square_of_pose,
+    moved,
+    person_square,
 )  # fmt: skip
 
 LEAST_PRESENCE = 0.5

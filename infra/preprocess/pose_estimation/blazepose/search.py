@@ -25,7 +25,7 @@ MOST_PEOPLE = 20  # a landmark run each; of a crowd the likeliest are kept
 # The detector's points are coarse on small people: below this share of the region it looked at, a second look lowers
 # the error by a fifth. Below that share of the whole picture there may be more people of a size that it misses.
 SMALL_PERSON = 0.6
-SMALL_FOR_PICTURE = 0.45
+SMALL_FOR_PICTURE = 0.75
 # People under about a third of the detector's region are missed: tile sides over the picture's longer side, and the
 # share of a tile that the next one overlaps.
 TILES = (1 / 1.7, 1 / 3, 1 / 5)
@@ -33,7 +33,7 @@ TILE_OVERLAP = 0.3
 LEAST_TILE = 320  # pixels; smaller tiles show the detector (224 pixels) nothing new
 SAME_PERSON = 0.4  # torso lengths between two answers that are of one person
 # Levels of a picture (1st and 99th percentile of its grey) that are stretched where nobody is found.
-TOO_DARK, TOO_BRIGHT, LEAST_RANGE = 128, 128, 100
+TOO_DARK, TOO_BRIGHT = 128, 128
 
 
 @dataclass(frozen=True)
@@ -51,41 +51,49 @@ class Candidate:
 
 def find_people(detect: PersonDetector, pose: PoseNetwork, picture: np.ndarray) -> tuple[np.ndarray, list[Candidate]]:
     """Everybody in uint8 HxWx3 RGB, and the picture they were found in: stretched in tone where that was needed."""
-    found = _known_people(pose, picture, _in_whole(detect, picture), [])
+    found = _search(detect, pose, picture)
     if not found and (stretched := _stretched(picture)) is not None:
-        picture = stretched
-        found = _known_people(pose, picture, _in_whole(detect, picture), [])
-    side = max(picture.shape[:2])
-    if not found or max(candidate.detection.square.side for candidate in found) < SMALL_FOR_PICTURE * side:
-        for share in TILES:
-            if share * side < LEAST_TILE:
-                break
-            found = _known_people(pose, picture, _in_tiles(detect, picture, share * side), found)
-            if found:
-                break
+        return stretched, _search(detect, pose, stretched)
     return picture, found
 
 
-Seen = list[tuple[Detection, Square]]  # what the detector says, and of which region
+Seen = tuple[Detection, Square]  # what the detector says, and of which region
 
 
-def _in_whole(detect: PersonDetector, picture: np.ndarray) -> Seen:
-    region = whole_square(picture)
-    found = detect(picture, region, LEAST_WEAK_SCORE)
-    strong = [(one, region) for one in found if one.score >= LEAST_SCORE]
-    return strong or [(one, region) for one in found if abs(one.square.angle) < MOST_WEAK_TILT]
+def _search(detect: PersonDetector, pose: PoseNetwork, picture: np.ndarray) -> list[Candidate]:
+    seen = _seen(detect, picture, whole_square(picture), LEAST_WEAK_SCORE)
+    found = _known_people(pose, picture, [one for one in seen if one[0].score >= LEAST_SCORE], [])
+    largest = max((candidate.detection.square.side for candidate in found), default=0)
+    if len(found) > 1 or largest < SMALL_FOR_PICTURE * max(picture.shape[:2]):
+        found = _in_tiles(detect, pose, picture, found)
+    if not found:
+        upright = [one for one in seen if abs(one[0].square.angle) < MOST_WEAK_TILT]
+        found = _known_people(pose, picture, upright, [])
+    return found
 
 
-def _in_tiles(detect: PersonDetector, picture: np.ndarray, side: float) -> Seen:
-    return [
-        (found, tile)
-        for tile in _tiles(picture, side)
-        for found in detect(picture, tile, LEAST_TILE_SCORE)
-        if found.square.side < MOST_OF_TILE * side
-    ]
+def _seen(detect: PersonDetector, picture: np.ndarray, region: Square, least_score: float) -> list[Seen]:
+    return [(found, region) for found in detect(picture, region, least_score)]
 
 
-def _known_people(pose: PoseNetwork, picture: np.ndarray, seen: Seen, known: list[Candidate]) -> list[Candidate]:
+def _in_tiles(
+    detect: PersonDetector, pose: PoseNetwork, picture: np.ndarray, known: list[Candidate]
+) -> list[Candidate]:
+    """`known`, and who else is found on tiles: ever smaller ones, until they show nobody more."""
+    found = known
+    for share in TILES:
+        side = share * max(picture.shape[:2])
+        if side < LEAST_TILE:
+            break
+        seen = [one for tile in _tiles(picture, side) for one in _seen(detect, picture, tile, LEAST_TILE_SCORE)]
+        before = len(found)
+        found = _known_people(pose, picture, [one for one in seen if one[0].square.side < MOST_OF_TILE * side], found)
+        if found and len(found) == before:
+            break
+    return found
+
+
+def _known_people(pose: PoseNetwork, picture: np.ndarray, seen: list[Seen], known: list[Candidate]) -> list[Candidate]:
     """`known`, and who else of `seen` the landmark network takes for a person."""
     people = list(known)
     for found, region in sorted(seen, key=lambda one: -one[0].score):
@@ -129,7 +137,7 @@ def _centres(length: int, side: float) -> np.ndarray:
 def _stretched(picture: np.ndarray) -> np.ndarray | None:
     """The picture with its tones stretched to the full range; None where they nearly fill it already."""
     low, high = np.percentile(cv2.cvtColor(picture[::4, ::4], cv2.COLOR_RGB2GRAY), (1, 99))
-    if high >= TOO_DARK and low <= TOO_BRIGHT and high - low >= LEAST_RANGE or high - low < 1:
+    if TOO_DARK <= high and low <= TOO_BRIGHT or high - low < 1:
         return None
     table = np.clip((np.arange(256) - low) * 255 / (high - low), 0, 255).astype(np.uint8)
     return cv2.LUT(picture, table)

@@ -26,8 +26,9 @@ def facing(landmarks: np.ndarray) -> tuple[float, float]:
     upright, in torso lengths: positive from the front, negative from behind."""
     shoulders, hips = (landmarks[list(pair), :2].astype(float) for pair in (SHOULDERS, HIPS))
     up = shoulders.mean(0) - hips.mean(0)
-    square = max(float(up @ up), 1e-9)
-    return tuple(float(up[0] * line[1] - up[1] * line[0]) / square for line in (shoulders[0] - shoulders[1], hips[0] - hips[1]))
+    across = np.array([shoulders[0] - shoulders[1], hips[0] - hips[1]])
+    of_shoulders, of_hips = (up[0] * across[:, 1] - up[1] * across[:, 0]) / max(float(up @ up), 1e-9)
+    return float(of_shoulders), float(of_hips)
 
 
 def shows_back(body: Body) -> bool:
