@@ -74,7 +74,7 @@ async def densepose(request: Request) -> Response:
 def _summary(result: DensePose) -> dict[str, object]:
     counts = np.bincount(result.iuv[..., 0].reshape(-1), minlength=25)
     present = [
-        {"id": i, "name": parts.NAMES[i], "share": round(int(counts[i]) / counts.sum(), 6)}
+        {"id": i, "name": parts.PARTS[i], "share": round(int(counts[i]) / counts.sum(), 6)}
         for i in range(1, 25) if counts[i]
     ]  # fmt: skip
     height, width = result.iuv.shape[:2]

@@ -13,6 +13,7 @@ from infra.imaging.encode import encode_grey_png
 from infra.preprocess.masking.mask import KINDS, Mask, MaskInput
 from infra.serving.arrays import NPY, NPZ
 from infra.serving.forms import RequestForm, Upload, read_form, read_record, request_body, sends_arrays
+from infra.serving.problems import Problem
 from routers.exchange import (
     JSON,
     PNG,
@@ -58,6 +59,8 @@ async def mask(request: Request) -> Response:
     limit = settings_of(request).max_body_bytes
     if sends_arrays(request):
         given = await read_record(request, MaskInput, limit, only="picture")
+        if given.subject not in ("person", "garment"):
+            raise Problem("invalid_request", "subject must be person or garment")
         given = given if given.subject == "garment" else await with_wants(request, given)
         result = await run_engine(request, given)
     else:

@@ -14,7 +14,7 @@ from infra.fleet import Fleet
 from infra.imaging.encode import encode_picture
 from infra.serving.app import in_thread
 from infra.serving.context import Context, context
-from infra.serving.forms import RequestForm, Upload, read_body, read_form, request_body
+from infra.serving.forms import OptionalUpload, RequestForm, Upload, read_body, read_form, request_body
 from infra.viton.inputs import GarmentInputs, InputReader, PersonInputs, all_or_nothing, try_on_input
 from infra.viton.tryon import TryOn
 from infra.viton.viton_hd import inputs_zip
@@ -38,7 +38,7 @@ class TryOnForm(RequestForm):
 
 class InputsForm(RequestForm):
     person: Upload = Field(description="Photo of the person.")
-    garment: Upload | None = Field(None, description="Photo of the garment; without it only the person's files.")
+    garment: OptionalUpload = Field(None, description="Photo of the garment; without it only the person's files.")
     kind: Kind = _KIND
 
 

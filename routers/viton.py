@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
+from infra.preprocess.human_parser import labels
+from infra.preprocess.masking.mask import KINDS
 from infra.preprocess.pose_estimation.keypoints import read_openpose_json
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.serving.arrays import NPY, NPZ
-from infra.serving.forms import RequestForm, Upload, read_form, read_record, request_body, sends_arrays
+from infra.serving.forms import OptionalUpload, RequestForm, Upload, read_form, read_record, request_body, sends_arrays
 from infra.serving.problems import Problem
 from infra.viton.tryon import TryOnInput
 from routers.exchange import (
@@ -40,7 +44,7 @@ class SynthesizeForm(RequestForm):
     )
     garment: Upload = Field(description="The garment's product photo.")
     garment_mask: Upload = Field(description="The garment's alpha; the size of `garment`.")
-    densepose: Upload | None = Field(None, description="Part, U, V as a PNG (`picture=iuv`); the size of `person`.")
+    densepose: OptionalUpload = Field(None, description="Part, U, V as a PNG (`picture=iuv`); the size of `person`.")
     kind: Literal["upper", "lower", "dress"] = Field("upper", description="What the garment is.")
     view: Literal["front", "back"] = Field("front", description="Which side of the person the picture shows.")
 
@@ -68,13 +72,22 @@ async def synthesize(request: Request) -> Response:
         given = await read_record(request, TryOnInput, limit)
     else:
         given = await _given(request, await read_form(request, SynthesizeForm, limit))
-    if given.kind not in ("upper", "lower", "dress"):
-        raise Problem("invalid_request", f"kind must be upper, lower or dress, not {given.kind[:40]!r}")
-    result = await run_engine(request, given)
+    result = await run_engine(request, _checked(given))
     if chosen in (NPY, NPZ):
         return await record_response(request, chosen, result, result.picture)
     headers = {"X-Notes": "; ".join(result.notes)} if result.notes else {}
     return await picture_response(request, chosen, result.picture, **headers)
+
+
+def _checked(given: TryOnInput) -> TryOnInput:
+    """The same with points outside the picture taken for unknown. Raises Problem for words and labels that are none."""
+    if given.kind not in KINDS:
+        raise Problem("invalid_request", f"kind must be one of {', '.join(KINDS)}")
+    if given.pose.view not in ("front", "back"):
+        raise Problem("invalid_request", "view must be front or back")
+    if given.parse.max() >= len(labels.NAMES["cihp"]):
+        raise Problem("invalid_request", f"parse: {given.parse.max()} is no CIHP label")
+    return replace(given, pose=given.pose.moved(np.eye(2, 3), given.person.shape[:2]))
 
 
 async def _given(request: Request, form: SynthesizeForm) -> TryOnInput:
@@ -82,8 +95,10 @@ async def _given(request: Request, form: SynthesizeForm) -> TryOnInput:
     garment = await read_picture(request, form.garment, "garment")
     try:
         people, hands = read_openpose_json(form.pose.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem("invalid_request", f"pose: {error}") from None
+    if not (np.isfinite(people).all() and np.isfinite(hands).all()):
+        raise Problem("invalid_request", "pose: there are numbers that are not finite")
     if not len(people):
         raise Problem("no_person", "pose: the key points hold nobody")
     given = TryOnInput(

@@ -116,7 +116,8 @@ def test_every_answer_is_counted_by_route_and_status():
     counted = app.get("/metrics").json()
     assert 'everywear_requests_total{route="/told",status="200"} 1.0' in counted
     assert 'everywear_requests_total{route="/broken",status="500"} 1.0' in counted
-    assert 'everywear_requests_total{route="unmatched",status="404"} 1.0' in counted  # paths of strangers make no series
+    # Paths of strangers make no series of their own.
+    assert 'everywear_requests_total{route="unmatched",status="404"} 1.0' in counted
     assert 'everywear_step_seconds_count{step="infer"} 1.0' in counted
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from infra.preprocess.masking.mask import MaskInput
 from infra.serving import arrays, problems
 from infra.serving.context import RequestShell
-from infra.serving.forms import RequestForm, Upload, read_form, read_record, request_body
+from infra.serving.forms import OptionalUpload, RequestForm, Upload, read_form, read_record, request_body
 from infra.serving.metrics import Metrics
 from infra.serving.settings import Settings
 from tests.asgi import AppClient
@@ -21,7 +21,7 @@ LIMIT = 100_000
 
 class PhotoForm(RequestForm):
     image: Upload = Field(description="A photo.")
-    second: Upload | None = None
+    second: OptionalUpload = None
     size: Literal["small", "large"] = "small"
 
 
@@ -74,6 +74,8 @@ def test_a_field_that_comes_twice_is_refused(client: AppClient):
 def test_text_where_a_file_belongs_says_how_curl_sends_one(client: AppClient):
     answer = client.post("/form", files={"second": b"1"}, data={"image": "me.jpg"})
     assert "-F image=@file.jpg" in detail(answer, "invalid_request")
+    answer = client.post("/form", files={"image": b"1"}, data={"second": "me.jpg"})
+    assert "-F second=@file.jpg" in detail(answer, "invalid_request")
 
 
 def test_a_file_where_a_word_belongs_is_refused(client: AppClient):
@@ -93,7 +95,10 @@ def test_other_media_types_are_told_which_are_spoken(client: AppClient, content_
         ("multipart/form-data", b"--x\r\n\r\n--x--"),
         ("multipart/form-data; boundary=x", b"no boundary at all"),
         ("multipart/form-data; boundary=x", b"--x\r\nContent-Type: image/png\r\n\r\nnameless\r\n--x--\r\n"),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="\xff\xfe"\r\n\r\n1\r\n--x--\r\n'),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="\xff\xfe"\r\n\r\n1\r\n--x--\r\n',
+        ),
         ("multipart/form-data; boundary=\u00e9".encode("latin-1"), b"--x--"),
     ],
 )
@@ -134,7 +139,9 @@ def test_records_come_as_one_array_or_as_several(client: AppClient):
 
 
 def test_wrong_arrays_are_the_sender_s_fault(client: AppClient):
-    answer = client.post("/record", content=arrays.encode_array(np.zeros((4, 5, 3))), headers={"content-type": arrays.NPY})
+    answer = client.post(
+        "/record", content=arrays.encode_array(np.zeros((4, 5, 3))), headers={"content-type": arrays.NPY}
+    )
     assert "picture must be uint8 HxWx3, got float64 4x5x3" in detail(answer, "invalid_request")
 
 

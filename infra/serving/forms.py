@@ -15,7 +15,9 @@ from infra.serving import arrays
 from infra.serving.context import context, too_large
 from infra.serving.problems import Problem
 
-Upload = Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
+_FILE = WithJsonSchema({"type": "string", "format": "binary"})
+Upload = Annotated[bytes, _FILE]
+OptionalUpload = Annotated[bytes | None, _FILE]
 
 MULTIPART = "multipart/form-data"
 PICTURES = "image/jpeg, image/png, image/webp, image/avif, image/gif, image/bmp, image/tiff"
@@ -26,7 +28,7 @@ Form = TypeVar("Form", bound="RequestForm")
 
 
 class RequestForm(BaseModel):
-    """The fields of a multipart request; those typed `Upload` are files. Unknown fields are refused."""
+    """A multipart request; fields typed `Upload` or `OptionalUpload` are files. Unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 

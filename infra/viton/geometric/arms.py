@@ -27,6 +27,7 @@ class Arm:
     half: np.ndarray  # (n,) half its width there
     place: np.ndarray  # (n,) 0 at the shoulder, 1 at the elbow, 2 at the wrist
     radius: np.ndarray  # (3,) half width at mid upper arm, elbow and wrist
+    stoutness: float  # of its bare part against a slim adult's, 1 where none is seen
 
     def zone(self, shape: tuple[int, int], grow: float = 1.0, start: float = 0.0) -> np.ndarray:
         """bool HxW: the bare arm from place `start` on, `grow` times as thick; only a whole arm has a round end."""
@@ -60,6 +61,7 @@ def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span
     bounded = reach < limit - 1
     ratio = reach.mean(1) / typical
     sure = bounded.all(1) & seen & (ratio > LIKELY[0]) & (ratio < LIKELY[1])
+    stoutness = float(np.median(ratio[sure])) if sure.sum() > 3 else 1.0
     ratio, offset, distance = _carried_on(ratio, (reach[:, 0] - reach[:, 1]) / 2, place, sure, build)
     expected = np.maximum((typical * ratio)[:, None] + offset[:, None] * (1, -1), 0.5 * typical[:, None])
     # A sleeve that fits shows the arm's own outline; a bulky one shows nothing but that the arm is thinner.
@@ -72,7 +74,7 @@ def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span
     hand = np.flatnonzero(sure & (place > 1.8))  # a cuff may cover the wrist: the arm goes on until the hand is seen
     upto = max(int(np.searchsorted(place, 2.0)), int(hand[0]) + 1 if len(hand) else 0) + 1
     radius = np.interp((0.5, 0.95, 1.95), place, half)
-    return Arm(joints, middle[:upto], half[:upto], place[:upto], radius)
+    return Arm(joints, middle[:upto], half[:upto], place[:upto], radius, stoutness)
 
 
 def _carried_on(

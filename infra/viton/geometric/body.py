@@ -24,6 +24,7 @@ TORSO_SHARES = (0.2, 0.35, 0.7, 1.0, 1.2, 1.35)
 TORSO_HALF_WIDTHS = (0.50, 0.50, 0.42, 0.50, 0.54, 0.54)
 TORSO_LIMITS = (0.86, 1.5)  # measured widths are held to these multiples of the slim adult's
 
+NAKED_ROOM = 1.12  # widest naked torso, in slim adults of the same stoutness
 LEAST_SPAN = 0.58  # of the torso's length: turned bodies show their shoulders shortened
 
 
@@ -63,9 +64,15 @@ class Body:
         return np.interp(below, self.levels, self.half[side])
 
     def trunk(self) -> np.ndarray:
-        """The naked torso's outline as a polygon (n, 2), from the left neck side anticlockwise."""
-        left = [self.at(-width, level) for level, width in zip(self.levels, self.half[0])]
-        right = [self.at(width, level) for level, width in zip(self.levels, self.half[1])]
+        """The naked torso's outline as a polygon (n, 2), from the left neck side anticlockwise.
+
+        Loose cloth shows no waist: the torso is taken to be as stout as the bare arms are, and never wider than seen.
+        """
+        slim = np.interp(self.levels / self.torso, TORSO_SHARES, TORSO_HALF_WIDTHS) * self.span
+        most = slim * NAKED_ROOM * max(1.0, *(arm.stoutness for arm in self.bare_arms))
+        sides = np.minimum(self.half, most)
+        left = [self.at(-width, level) for level, width in zip(self.levels, sides[0])]
+        right = [self.at(width, level) for level, width in zip(self.levels, sides[1])]
         corners = [self.neck_side, self.tip, self.armpit]
         return np.vstack([*(c[0] for c in corners), left, right[::-1], *(c[1] for c in corners[::-1])])
 

@@ -35,13 +35,20 @@ class Geometric(Engine[TryOnInput, TryOn]):
         answers: list[TryOn | EngineError] = []
         for inputs in batch:
             try:
-                answers.append(dress(inputs, self._analysed(inputs)))
+                answers.append(dress(inputs, self.analysed(inputs)))
             except EngineError as error:
                 answers.append(error)
         return answers
 
-    def _analysed(self, inputs: TryOnInput) -> Garment:
-        """The garment's structure, remembered by the content of its picture."""
+    def __len__(self) -> int:
+        """Garments remembered."""
+        return len(self._garments)
+
+    def analysed(self, inputs: TryOnInput) -> Garment:
+        """The garment's structure, remembered by the content of its picture.
+
+        Raises `EngineError("no_garment")` where there is none.
+        """
         key = content_digest(inputs.garment, inputs.garment_mask, inputs.kind)
         garment = self._garments.get(key)
         if garment is None:

@@ -14,6 +14,7 @@ _SHIFTS = [
     if (dx, dy) != (0.0, 0.0)
 ]
 _PERIODS = 10  # how many of the background's periods are tried
+_DOUBT = 90.0  # mismatch, in grey levels summed over the colours, of a shift that nothing speaks for
 _RELIT = 12.0  # grey levels by which a copy's brightness follows the place where it lands
 _TEXTURED = 3.2  # grey levels: spread about the local mean above which a background is more than a gradient and grain
 
@@ -42,13 +43,14 @@ def local_mean(values: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarr
 
 def grain(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
     """float32 HxW brightness noise as strong as the photo's where `known`: what a smooth fill lacks."""
-    detail = photo[..., 1].astype(np.int16) - cv2.blur(photo[..., 1], (3, 3))
-    level = np.median(np.abs(detail[known])) if known.sum() > 200 else 0.0
-    rng = np.random.default_rng(7)
-    tile = cv2.GaussianBlur(rng.standard_normal((256, 256)).astype(np.float32), (0, 0), 0.7)
+    if known.sum() < 200:
+        return np.zeros(known.shape, np.float32)
+    tile = cv2.GaussianBlur(np.random.default_rng(7).standard_normal((256, 256)).astype(np.float32), (0, 0), 0.7)
+    green = photo[..., 1]
+    level = np.median(cv2.absdiff(green, cv2.blur(green, (3, 3)))[known])
+    tile *= level / np.median(np.abs(tile - cv2.blur(tile, (3, 3))))
     height, width = known.shape
-    repeats = (height // 256 + 1, width // 256 + 1)
-    return np.tile(tile * (2.0 * float(level)), repeats)[:height, :width]
+    return np.tile(tile, (height // 256 + 1, width // 256 + 1))[:height, :width]
 
 
 def fill_background(photo: np.ndarray, known: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -80,20 +82,21 @@ def _shifted(photo: np.ndarray, known: np.ndarray, hole: np.ndarray, smooth: np.
     ring = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     ring = (cv2.dilate(ring, np.ones((9, 9), np.uint8)) & seen).astype(np.float32)
     best = np.full(seen.shape, np.inf, np.float32)
-    choice = np.zeros((*seen.shape, 2), np.float32)
+    choice = np.zeros(seen.shape, np.uint8)
     shifts = [(round(dx * size[0]), round(dy * size[1])) for dx, dy in _SHIFTS] + _periods(small, seen)
-    for dx, dy in shifts:
+    for k, (dx, dy) in enumerate(shifts):
         move = np.float32([[1, 0, dx], [0, 1, dy]])
         shifted = cv2.warpAffine(small, move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
         there = cv2.warpAffine(seen, move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
         weight = ring * there
         off = cv2.absdiff(shifted, small).sum(2) * weight
         near, near_weight = cv2.GaussianBlur(off, (0, 0), 5), cv2.GaussianBlur(weight, (0, 0), 5)
-        cost = (near + 1e-3) / (near_weight + 1e-4) + 0.05 * np.hypot(dx, dy) + 1e4 * (there == 0)
+        cost = (near + _DOUBT * 2e-3) / (near_weight + 2e-3) + 0.05 * np.hypot(dx, dy) + 1e4 * (there == 0)
         better = cost < best
         best[better] = cost[better]
-        choice[better] = move[:, 2]
-    offset = cv2.resize(choice, (width, height), interpolation=cv2.INTER_NEAREST) * step
+        choice[better] = k
+    chosen = np.float32(shifts)[cv2.medianBlur(choice, 5)] * step
+    offset = cv2.resize(chosen, (width, height), interpolation=cv2.INTER_NEAREST)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     source_x, source_y = x + offset[..., 0], y + offset[..., 1]
     copied = cv2.remap(photo, source_x, source_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)

@@ -12,11 +12,12 @@ from infra.viton.geometric.garment import Garment
 # Of the body's widths: worn cloth goes round the body, and what is left over shows at the waist first.
 CHEST_EASE, SHOULDER_EASE, WAIST_EASE = 1.06, 1.05, 1.18
 WAIST_LEVEL = 0.6  # of the torso, from neck to hips
-LONGEST_TOP = 1.24  # torsos below the neck; longer tops are tunics, which no shop calls "upper"
+LONGEST_TOP = 1.24  # torsos below the neck: where long tops are made to end ...
+MOST_SHORTENED = 0.8  # ... unless that takes more of their length than this leaves: tunics, and dresses sent as tops
 WIDEST = 1.16  # spans that a garment's shoulders stand for when its length is told from its width
 ARMPIT_LEVEL = 0.26  # spans below the neck: no armhole ends higher
 # Control points of the middle: an upright lattice that is a similarity, so that prints stay as they were drawn.
-LATTICE_ROWS, LATTICE_COLUMNS = (0.15, 0.4, 0.7, 1.0), (-0.3, 0.0, 0.3)  # of neck to hem; of half the chest
+LATTICE_ROWS, LATTICE_COLUMNS = (0.15, 0.4, 0.7, 1.0), (-0.45, 0.0, 0.45)  # of neck to hem; of half the chest
 LIFT = 0.08  # spans: what rises higher over the shoulder's line is hair
 SIDE_ROWS = (2, 4, 6, 8, 10, 11)  # of a side's 12 points
 
@@ -41,7 +42,8 @@ def fit_torso(garment: Garment, body: Body) -> TorsoFit:
     armpit_y = float(garment.armpit[:, 1].mean())
     lengthwise = min(scale, WIDEST * body.span / garment.shoulders) if garment.sleeved else scale
     if garment.kind == "upper":
-        lengthwise = min(lengthwise, (LONGEST_TOP * body.torso - top) / max(hem_y - neck_y, 1))
+        longest = (LONGEST_TOP * body.torso - top) / max(hem_y - neck_y, 1)
+        lengthwise = float(np.clip(longest, MOST_SHORTENED * lengthwise, lengthwise))
     lowered = max(ARMPIT_LEVEL * body.span - (top + (armpit_y - neck_y) * lengthwise), 0)
 
     def below(y: np.ndarray) -> np.ndarray:
@@ -55,12 +57,13 @@ def fit_torso(garment: Garment, body: Body) -> TorsoFit:
         width = _side_widths(own, levels, body.half_width(side, levels), garment.kind, body)
         source.extend(points)
         target.extend(body.neck + (out * width)[:, None] * body.right + levels[:, None] * body.down)
+    across_scale = float(np.clip(scale, 0.94 * lengthwise, 1.06 * lengthwise))
     for row in LATTICE_ROWS:
         y = neck_y + row * (hem_y - neck_y)
         for column in LATTICE_COLUMNS:
             across = column * garment.chest / 2
             source.append(np.array([garment.axis + across, y]))
-            target.append(body.at(across * scale, float(below(y))))
+            target.append(body.at(across * across_scale, float(below(y))))
     return TorsoFit(np.array(source), np.array(target), scale, lengthwise)
 
 

@@ -9,7 +9,7 @@ from infra.imaging.matting_colours import freed_colours
 from infra.serving.engine import EngineError
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.garment_lower import analyse_lower
-from infra.viton.geometric.garment_outline import keep_large
+from infra.viton.geometric.garment_outline import keep_large, tilt
 from infra.viton.geometric.garment_upper import analyse_upper
 
 WORKING_SIDE = 1024  # pixels: the longer side of the picture that is analysed and warped; frames are no larger
@@ -28,6 +28,8 @@ def analyse_garment(picture: np.ndarray, alpha: np.ndarray, kind: str) -> Garmen
     columns, rows = np.flatnonzero(cloth.any(0)), np.flatnonzero(cloth.any(1))
     if not len(rows) or min(columns[-1] - columns[0], rows[-1] - rows[0]) < LEAST_SIDE:
         raise EngineError("no_garment", "The garment's photo shows no garment, or one too small to tell its shape.")
+    if angle := tilt(cloth):
+        picture, alpha = _turned(picture, alpha, angle)
     rgb = freed_colours(picture, alpha)
     return analyse_lower(alpha, rgb) if kind == "lower" else analyse_upper(picture, alpha, rgb, kind)
 
@@ -41,3 +43,14 @@ def _working_size(picture: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, n
         alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     rim = [(8, 8), (8, 8)]
     return np.pad(picture, [*rim, (0, 0)], mode="edge"), np.pad(alpha, rim)
+
+
+def _turned(picture: np.ndarray, alpha: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Both turned counterclockwise by `angle` degrees, on a canvas that still holds everything."""
+    height, width = alpha.shape
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    size = round(width * cos + height * sin), round(width * sin + height * cos)
+    matrix[:, 2] += (np.array(size) - (width, height)) / 2
+    turned = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return turned, cv2.warpAffine(alpha, matrix, size, flags=cv2.INTER_LINEAR)

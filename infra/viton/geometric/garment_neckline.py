@@ -11,7 +11,8 @@ POWERS = (1.0, 1.4, 2.0, 2.8)  # V, sweetheart, round, boat: the curve is 1 - |u
 DEEPEST = 2.4  # half widths of the neck
 GOOD = 0.85  # of the best support: curves that may be the neckline
 RIB = (0.07, 0.42)  # half widths: how far above its lower seam a collar's own edge lies
-SAME_CLOTH = 14.0  # Lab with lightness to the log
+ONE_EDGE = 0.2  # half widths: good curves closer than this follow one edge, the strongest best
+COLLAR_CLOTH, SHOULDER_CLOTH = 14.0, 6.0  # Lab: as like the collar or the shoulders' cloth as this is the front
 CREW_DEPTH = 0.42  # half widths: an average crew neck, where nothing is seen
 COLUMNS = 41
 
@@ -45,12 +46,8 @@ def find_neckline(picture: np.ndarray, mask: np.ndarray, neck: np.ndarray, colla
         if dip > 0.3 * half or collar:
             return outline_curve
         return np.stack([x, base + CREW_DEPTH * half * (1 - u**2)], 1)
-    middle_x = columns[middle]
-    collar_rows = np.clip((outline[middle] + 0.07 * half).astype(int), 0, lab.shape[0] - 1)
-    down = np.clip((base[COLUMNS // 2] + half * np.arange(0, DEEPEST, 0.01)).astype(int), 0, lab.shape[0] - 1)
-    profile = np.median(lab[down[:, None], middle_x[None]], axis=1)
-    off_collar = np.linalg.norm(profile - np.median(lab[collar_rows, middle_x], axis=0), axis=1)
-    best = _front_edge(depth / half, support, good, off_collar)
+    front = _front_likeness(picture[:bottom], columns, base, outline, half)
+    best = _front_edge(depth / half, support, good, front)
     y = base + depth[best] * (1 - np.abs(u) ** power[best])
     return np.stack([x, _snapped(y, columns, vertical + 0.7 * horizontal, outline, 0.16 * half)], 1)
 
@@ -62,21 +59,42 @@ def _log_lab(picture: np.ndarray) -> np.ndarray:
     return lab
 
 
-def _front_edge(depth: np.ndarray, support: np.ndarray, good: np.ndarray, off_collar: np.ndarray) -> int:
+def _front_likeness(
+    picture: np.ndarray, columns: np.ndarray, base: np.ndarray, outline: np.ndarray, half: float
+) -> np.ndarray:
+    """bool (n,), per 0.01 half widths down the middle: colour of collar or shoulders, not of the inner back."""
+    lab = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 1.2).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    last = np.array(lab.shape[:2]) - 1
+    middle = slice(COLUMNS // 2 - 4, COLUMNS // 2 + 5)
+    down = np.clip((base[COLUMNS // 2] + half * np.arange(0, DEEPEST + 0.2, 0.01)).astype(int), 0, last[0])
+    profile = np.median(lab[down[:, None], columns[None, middle]], axis=1)
+    rows = np.clip((outline[middle] + max(3, 0.04 * half)).astype(int), 0, last[0])
+    collar = np.median(lab[rows, columns[middle]], axis=0)
+    alike = np.linalg.norm(profile - collar, axis=1) < COLLAR_CLOTH
+    for end, out in ((0, -1), (-1, 1)):
+        x = int(np.clip(columns[end] + 0.3 * out * half, 0, last[1]))
+        y = int(np.clip(base[end] + 0.3 * half, 0, last[0]))
+        alike |= np.linalg.norm(profile - lab[y, x], axis=1) < SHOULDER_CLOTH
+    return alike
+
+
+def _front_edge(depth: np.ndarray, support: np.ndarray, good: np.ndarray, front: np.ndarray) -> int:
     """Index of the front neckline among the good curves; `depth` (n,) in half widths.
 
-    Above it lies the back collar's seam, below it the front collar's: from the deepest good curve, which is the
-    one or the other, go up once if another good curve lies a collar's width above it and the cloth between has
-    the collar's colour. `off_collar`: how far the colour in the middle is from that, per 0.01 half widths down.
+    Above it lies the back collar's seam, below it the front collar's and perhaps a stripe: from the deepest good
+    edge go up to the best supported one within a collar's width that has front cloth below it, at most twice.
     """
-    deepest = depth[good].max()
-    best = _strongest(support, good & (depth > deepest - RIB[0]))
-    above = good & (depth < depth[best] - RIB[0]) & (depth > depth[best] - RIB[1])
-    if not above.any():
-        return best
-    upper = _strongest(support, above)
-    between = off_collar[int(100 * depth[upper]) + 3 : int(100 * depth[best]) - 2]
-    return upper if not len(between) or np.median(between) < SAME_CLOTH else best
+    best = _strongest(support, good & (depth > depth[good].max() - ONE_EDGE))
+    for _ in range(2):
+        above = np.flatnonzero(good & (depth < depth[best] - RIB[0]) & (depth > depth[best] - RIB[1]))
+        for upper in above[np.argsort(-support[above])]:
+            top, bottom = int(100 * depth[upper]) + 3, int(100 * depth[best]) - 2
+            if front[top : max(top + 4, (top + bottom) // 2)].mean() > 0.5:
+                best = int(upper)
+                break
+        else:
+            break
+    return best
 
 
 def _strongest(support: np.ndarray, among: np.ndarray) -> int:

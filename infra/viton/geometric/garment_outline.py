@@ -7,6 +7,8 @@ import numpy as np
 
 from infra.viton.geometric.polyline import polyline_length, resample
 
+TILTS = np.arange(-20, 21, 2)  # degrees that a garment may lie askew
+TILT_SIZE = 96  # pixels: symmetry is judged on a mask this large
 LEAST_OPENING = 0.12  # of the garment's width: smaller dips of the top edge are a collar's folds
 
 
@@ -24,6 +26,28 @@ def mirror_axis(mask: np.ndarray) -> float:
         if score > best_score:
             best, best_score = candidate, score
     return float(best * step + (step - 1) / 2)
+
+
+def tilt(mask: np.ndarray) -> float:
+    """Degrees, counterclockwise, by which a garment must be turned to stand upright: to be its own mirror image.
+
+    0 unless turning makes the mask bool HxW clearly more symmetric.
+    """
+    scale = TILT_SIZE / max(mask.shape)
+    small = cv2.resize(mask.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    ys, xs = np.nonzero(small > 0.5)
+    centre = float(xs.mean()), float(ys.mean())
+    scores = []
+    for angle in TILTS:
+        matrix = cv2.getRotationMatrix2D(centre, float(angle), 1.0)
+        matrix[:, 2] += TILT_SIZE - np.array(centre)
+        turned = cv2.warpAffine(small, matrix, (2 * TILT_SIZE, 2 * TILT_SIZE), flags=cv2.INTER_LINEAR)
+        # Overlap with the mirror image about every axis at once: each row convolved with itself.
+        spectrum = np.fft.rfft(turned, 4 * TILT_SIZE, axis=1)
+        overlap = np.fft.irfft((spectrum**2).sum(0), 4 * TILT_SIZE).max() / max(float((turned**2).sum()), 1e-6)
+        scores.append(overlap - 0.002 * abs(angle))
+    best = int(np.argmax(scores))
+    return float(TILTS[best]) if scores[best] > scores[len(TILTS) // 2] + 0.03 else 0.0
 
 
 def keep_large(mask: np.ndarray, share: float) -> np.ndarray:

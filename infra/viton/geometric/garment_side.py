@@ -15,6 +15,7 @@ ARMHOLE_DEPTH = 0.42  # of the chest's width; shirts and dresses lying flat
 LOW_ARMPIT = 0.24  # chest widths below that: a sleeve lies on the body
 CREASE_REACH = 0.035  # chest widths to either side of the notch in which the crease is looked for
 SIDE_POINTS = 12
+STRAP_REACHES = (1.9, 2.6)  # half chest widths from the strap down to the chord's foot: about the waist
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,15 @@ def _strap(path: np.ndarray, hem: int, axis: float, top: int, height: int) -> tu
         return len(path) - 2, hem
     tip = int(above[0]) + furthest(path[above[0] :], (-0.45, -1.0))
     half = axis - path[tip, 0]  # of the straps or shoulders; the chest is up to 1.6 times as wide
-    waist = path[tip, 1] + 1.9 * np.clip(axis - path[:, 0].min(), half, 1.6 * half)
-    below = np.flatnonzero(path[hem:tip, 1] < waist)
-    start = hem + int(below[0]) if len(below) else hem
-    deviation = (path[start : tip + 1] - path[start]) @ chord_normal(path[start], path[tip])
-    return tip, start + int(np.argmax(deviation))
+    wide = float(np.clip(axis - path[:, 0].min(), half, 1.6 * half))
+    best, armpit = -np.inf, hem
+    for reach in STRAP_REACHES:
+        below = np.flatnonzero(path[hem:tip, 1] < path[tip, 1] + reach * wide)
+        start = hem + int(below[0]) if len(below) else hem
+        deviation = (path[start : tip + 1] - path[start]) @ chord_normal(path[start], path[tip])
+        if deviation.max() > best:
+            best, armpit = float(deviation.max()), start + int(np.argmax(deviation))
+    return tip, armpit
 
 
 def _neck_point(path: np.ndarray, shoulder: int, opening: np.ndarray | None) -> int:

@@ -88,6 +88,8 @@ def old_garment(scene: Scene, body: Body, kind: str) -> tuple[Scene, OldGarment]
         # Under a new top the skirt of a dress stays on; so does a long top's lower part where nothing else is worn.
         bare_below = not below.any()
         skirt = gone if bare_below else scene.parse == Cihp.DRESS
+        for arm in body.bare_arms:
+            skirt = skirt & ~arm.zone(scene.shape, grow=1.5)
         below |= skirt & (level > SKIRT_BEGINS * body.torso)
         gone &= ~below
     stray = _mislabelled(scene, gone, below, 0.07 * body.span)

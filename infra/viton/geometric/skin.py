@@ -14,6 +14,8 @@ from infra.viton.geometric.scene import Scene
 _UNSEEN = (205.0, 165.0, 145.0)  # RGB where a picture shows no skin at all
 # A limb's brightness by its surface normal (x right, y down, z to the camera) where nothing tells: frontal light.
 _USUAL_LIGHT = np.float32([0.0, -0.03, 0.24])
+SHADOWS = 0.80, 1.15  # brightness of skin to be filled, against the person's average
+TINTS = 0.94, 1.06  # its colours against the average's
 _TRUST = 1000.0  # visible pixels, at half size, that weigh as much as the usual light
 
 
@@ -88,7 +90,7 @@ def skin_fill(scene: Scene, gone: np.ndarray, need: np.ndarray, naked: Naked, bo
     skin *= (1 - light[2] + surface @ light)[..., None]
     # Join seamlessly: what the fill is off by at the edge of real skin fades out over the fill.
     ring = (cv2.dilate(halved_map(need), np.ones((9, 9), np.uint8)) > 0) & known
-    off = local_mean(np.clip(image - skin, -60, 60), ring.astype(np.float32), 5)
+    off = local_mean(np.clip(image - skin, -40, 40), ring.astype(np.float32), 5)
     away = cv2.distanceTransform((~ring).astype(np.uint8), cv2.DIST_L2, 3)
     skin += off * np.exp(-away / (0.12 * span))[..., None]
     full = cv2.resize(skin, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -108,5 +110,9 @@ def _colour(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     small = cv2.resize(known.astype(np.float32), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     density = cv2.resize(cv2.GaussianBlur(small, (0, 0), 8), known.shape[::-1])[..., None]
     trust = np.clip(density / 0.12, 0, 1)
+    # What light the old cloth threw on the skin beside it, and how deep the shadow there was, says nothing of the rest.
+    lit = near / general
+    level = lit.mean(2, keepdims=True)
+    near = general * np.clip(level, *SHADOWS) * np.clip(lit / np.maximum(level, 1e-3), *TINTS)
     # Near skin keeps its shadows; far away those shadows mean nothing.
     return near * trust + (0.3 * near + 0.7 * general) * (1 - trust)

@@ -43,7 +43,7 @@ def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, nake
     lower = np.zeros(scene.shape, np.float32)
     if old.below.any():
         lower = _lower_zone(scene, body, old.below, naked) * (1 - soft_skin)
-        hips = (body.below(scene.shape) > WAIST * body.torso) & (naked.arms == 0)
+        hips = (body.below(scene.shape) > (WAIST + 0.05) * body.torso) & (naked.arms == 0)
         body_there = np.where(hips, np.minimum(body_there, soft_skin), body_there)
     stays = np.maximum(body_there, lower)
     background = ~_near(scene.mask > 8, 3)
@@ -53,7 +53,7 @@ def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, nake
     if lower.any():
         fill += (_lower_fill(scene, old.below & ~joins, lower) - fill) * lower[..., None]
     weight = _blend(need, skin)
-    weight[protect] = 0
+    weight[protect | (weight < 0.01)] = 0
     bare = cv2.blendLinear(np.clip(fill, 0, 255).astype(np.uint8), scene.photo, weight, 1 - weight)
     mask = np.where(need, np.minimum(scene.mask, (stays * 255).astype(np.uint8)), scene.mask)
     return Undressed(bare, weight > 0, mask)
@@ -73,8 +73,8 @@ def _body_left(scene: Scene, body: Body, naked: Naked, skin: np.ndarray) -> np.n
     """float32 HxW: the naked body inside the old silhouette, joined to the skin that is seen without a step."""
     joined = np.maximum(naked.whole, skin)
     joined = rounded((joined * 255).astype(np.uint8), 0.045 * body.span)
-    seen = cv2.GaussianBlur((scene.mask > 60).astype(np.float32), (0, 0), 1.0)
-    return np.maximum(joined, skin) * seen
+    silhouette = rounded((scene.mask > 60) * np.uint8(255), 0.03 * body.span)  # without the old cloth's creases
+    return np.maximum(joined * silhouette, skin)
 
 
 def _blend(need: np.ndarray, skin: np.ndarray) -> np.ndarray:

@@ -39,21 +39,23 @@ class Skeleton(Engine[DensePoseInput, DensePose]):
             if completed is None:
                 return EngineError("no_person", "The pose does not show both shoulders: the body cannot be placed.")
             landmarks, world = completed
-        return DensePose(skeleton_iuv(landmarks, world, item.mask.alpha))
+        return DensePose(skeleton_iuv(landmarks, world, item.pose.hands[0], item.mask.alpha))
 
 
-def skeleton_iuv(landmarks: np.ndarray, world: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def skeleton_iuv(landmarks: np.ndarray, world: np.ndarray, hands: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """IUV, uint8 HxWx3: part 0..24, U, V. Empty where the mask is, or where the person is too small.
 
-    `landmarks` 33 x (x, y, ...) pixels; `world` 33x3 metres, of one person; `mask` uint8 HxW, that person's alpha.
+    `landmarks` 33 x (x, y, ...) pixels, `world` 33x3 metres, `hands` 2x21x3 (x, y, confidence) left then right, of one
+    person; `mask` uint8 HxW, that person's alpha.
     """
     points, metres = np.asarray(landmarks, np.float64)[:, :2], np.asarray(world, np.float64)
-    scale = pose_body(points, metres).scale
+    scale = pose_body(points, metres, hands).scale
     if scale < SMALLEST_SCALE:
         return np.zeros((*mask.shape, 3), np.uint8)
     factor = max(1, round(scale / WORKING_SCALE))
     small = _shrunk(mask, factor)
-    body = pose_body((points + 0.5) / factor - 0.5, metres)
+    small_hands = np.concatenate([(hands[..., :2] + 0.5) / factor - 0.5, hands[..., 2:]], axis=-1)
+    body = pose_body((points + 0.5) / factor - 0.5, metres, small_hands)
     tubes = [torso_tube(body, small), head_tube(body, small)]
     for side in (+1, -1):
         tubes += arm_tubes(body, small, side) + leg_tubes(body, small, side)

@@ -43,8 +43,7 @@ def arm_tubes(body: Body, mask: np.ndarray, side: int) -> list[Tube]:
     certain = 2 * max(float(np.linalg.norm(bend)) - STRAIGHT_ELBOW, 0.0)
     upper_frame = limb_frame(upper, [(0.6, body.forward), (certain, bend)], side)
     fore_frame = limb_frame(fore, [(0.7, upper_frame[0]), (0.7, across_palm)], side)
-    knuckles, hand = (p[index] + p[pinky]) / 2, (w[index] + w[pinky]) / 2 - w[wrist]
-    tips = p[wrist] + 2.0 * (knuckles - p[wrist])
+    tips, hand = body.tips[0 if side > 0 else 1], (w[index] + w[pinky]) / 2 - w[wrist]
     hand_frame = limb_frame(hand, [(1.0, across_palm)], side)
     nearer, hand_nearer = ARM_NEARER * body.scale, HAND_NEARER * body.scale
     return [

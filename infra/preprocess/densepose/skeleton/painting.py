@@ -64,10 +64,10 @@ def settle(
 
 def _closed(covered: np.ndarray, reach: int) -> np.ndarray:
     """Morphological closing by a disk, beyond an open border: else it would eat the body at the picture's edge."""
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     pad = 2 * reach + 2
     padded = cv2.copyMakeBorder(covered.astype(np.uint8), pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-    return cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disk)[pad:-pad, pad:-pad] > 0
+    grown = cv2.distanceTransform(1 - padded, cv2.DIST_L2, cv2.DIST_MASK_5) <= reach
+    return cv2.distanceTransform(grown.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)[pad:-pad, pad:-pad] > reach
 
 
 def _spread(drawn: np.ndarray) -> np.ndarray:
@@ -87,7 +87,7 @@ def _smooth_labels(labels: np.ndarray, factor: int, sigma: float) -> np.ndarray:
     parts = np.zeros(best.shape, np.uint8)
     pad = int(3 * sigma) + 2
     for part in np.flatnonzero(np.bincount(labels.ravel())):
-        own = (labels == part).astype(np.uint8)
+        own = cv2.inRange(labels, int(part), int(part))
         x, y, w, h = cv2.boundingRect(own)
         rows, columns = slice(max(y - pad, 0), y + h + pad), slice(max(x - pad, 0), x + w + pad)
         score = cv2.GaussianBlur(own[rows, columns].astype(np.float32), (0, 0), sigma)
@@ -102,20 +102,20 @@ def _smooth_labels(labels: np.ndarray, factor: int, sigma: float) -> np.ndarray:
 
 def surface_coordinates(tubes: list[Tube], parts: np.ndarray, factor: int) -> np.ndarray:
     """IUV, uint8 HxWx3: U and V of every pixel by its part's own tube, whichever tube had drawn it."""
-    iuv = np.zeros((*parts.shape, 3), np.uint8)
-    iuv[..., 0] = parts
+    fields = np.zeros((*parts.shape, 2), np.uint8)
+    present = np.bincount(parts.ravel(), minlength=25) > 0
     for tube in tubes:
         for part in tube.charts.parts:
-            own = (parts == part).view(np.uint8)
-            x, y, w, h = cv2.boundingRect(own)
-            if not w:
+            if not present[part]:
                 continue
+            own = cv2.inRange(parts, part, part)
+            x, y, w, h = cv2.boundingRect(own)
             x0, y0, x1, y1 = x // factor, y // factor, -(-(x + w) // factor), -(-(y + h) // factor)
             row, column = np.ogrid[y0:y1, x0:x1]
             t, s, _ = tube.coordinates(column.astype(np.float32), row.astype(np.float32))
-            field = np.stack(tube.charts.uv(part, t, tube.phi(s)), axis=-1).astype(np.float32)
+            field = np.stack(tube.charts.uv(part, t, tube.phi(s)), axis=-1)
+            field = (np.clip(field, 0, 1) * 255).astype(np.uint8)
             field = cv2.resize(field, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-            field = np.clip(field[y - y0 * factor :, x - x0 * factor :][:h, :w] * 255, 0, 255).astype(np.uint8)
-            where = own[y : y + h, x : x + w] > 0
-            iuv[y : y + h, x : x + w, 1:][where] = field[where]
-    return iuv
+            field = np.ascontiguousarray(field[y - y0 * factor :, x - x0 * factor :][:h, :w])
+            cv2.copyTo(field, own[y : y + h, x : x + w], fields[y : y + h, x : x + w])
+    return cv2.merge([parts, *cv2.split(fields)])

@@ -22,6 +22,7 @@ _SIDE_SHARE = 0.55  # of what lies beside the face, beyond the reach of collars
 _EARS, _CHEEKS = (-0.1, 0.45), (-0.45, -0.1)
 _CHIN = -0.5
 _NECK_HALF_WIDTH, _NECK_LENGTH = 0.75, 0.38  # where cloth of one colour is parted: along the neck's base
+_LONGEST = 0.75  # torso lengths below the shoulders that scarves hang down at most
 _DISTINCT = 0.55  # separation of two cloths' colours (0: alike, 1: nothing in common) that is believed
 
 
@@ -78,21 +79,27 @@ def _looks_like_skin(
     return skin & (colours.log_ratio(around, inner) > 0.7)
 
 
-def _below_chin(
-    scene: Scene, place: Places, colours: Colours, cloth: np.ndarray, upper: np.ndarray
-) -> np.ndarray:
+def _below_chin(scene: Scene, place: Places, colours: Colours, cloth: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """What hangs down of the head's cloth: by colour where garment and cloth differ, else as far as the neck."""
-    arm = np.minimum(*place.arm.values())
-    flank = cloth & (place.down > 0.4) & (place.down < 0.9) & ((np.abs(place.side) > 0.15) | (place.down > 0.6))
-    sleeve = cloth & (arm < 0.9) & (place.down > 0.12) & (place.down < 0.8)
-    garment = (flank | sleeve) & ~upper
-    # In face heights above the base of the neck.
     neck = _CHIN - _NECK_LENGTH * np.sqrt(np.clip(1 - (place.head_x / _NECK_HALF_WIDTH) ** 2, 0, 1))
-    score = np.clip((place.head_y - neck) / 0.15, -1, 2)
+    above_neck = np.clip((place.head_y - neck) / 0.15, -1, 2)  # 0 at the neck's base
+    # Long scarves cover the chest: what the garment looks like shows on the sleeves and above the waist.
+    arm, along = np.minimum(*place.arm.values()), np.minimum(*place.arm_at.values())
+    garment = cloth & ~upper & (place.down > 0.1) & (place.down < 1.0)
+    garment &= ((arm < 0.9) & (along > 0.4)) | (place.down > 0.6)
     if garment.sum() > 0.3 * place.head_area:
         ratio = colours.log_ratio(upper, garment)
         if (ratio[upper].mean() - ratio[garment].mean()) / 4 > _DISTINCT:
-            score = np.where(score < 0, 0.6 * score + ratio, score + ratio)
+            score = np.where(above_neck < 0, 0.6 * above_neck, above_neck) + ratio
+            falling = _flooded(scene, place, cloth, upper, score)
+            # What reaches the waist is a garment in the colour of the head's cloth, above trousers of another.
+            if not falling.any() or np.quantile(place.down[falling], 0.98) < _LONGEST:
+                return falling
+    return _flooded(scene, place, cloth, upper, above_neck)
+
+
+def _flooded(scene: Scene, place: Places, cloth: np.ndarray, upper: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Cloth below the chin that hangs together with ``upper``: a watershed between high and low ``score``."""
     below = (cloth & (place.head_y <= _CHIN)) | upper
     seeds = np.full(scene.inside.shape, 3, np.int32)
     seeds[scene.inside] = np.where(below, np.where(upper | (score > 0.8), 1, np.where(score < -0.8, 2, 0)), 3)

@@ -13,6 +13,7 @@ import numpy as np
 from infra.preprocess.human_parser.labels import Cihp
 from infra.preprocess.human_parser.multiclass.accessories import HELD, label_accessories
 from infra.preprocess.human_parser.multiclass.clothes import label_clothes
+from infra.preprocess.human_parser.multiclass.coat import label_open_coat
 from infra.preprocess.human_parser.multiclass.colours import Colours
 from infra.preprocess.human_parser.multiclass.headwear import label_headwear
 from infra.preprocess.human_parser.multiclass.jaw import divide_at_jaw
@@ -45,6 +46,7 @@ def parse_person(picture: np.ndarray, logits: np.ndarray, alpha: np.ndarray, bod
     coarse = label_skin(scene, place)
     label_headwear(scene, place, colours, coarse)
     sure = label_clothes(scene, place, colours, coarse)
+    label_open_coat(scene, place, colours, coarse)
     label_accessories(scene, place, coarse)
     _drop_crumbs(scene, coarse)
 

@@ -105,7 +105,6 @@ def _sampled(
     logits = logits.astype(np.float32)
     halves = [logits[..., :3], logits[..., 3:]]  # OpenCV warps up to four channels
     warped = [
-        cv2.warpAffine(np.ascontiguousarray(half), to_cell, size, None, flags, cv2.BORDER_REPLICATE)
-        for half in halves
+        cv2.warpAffine(np.ascontiguousarray(half), to_cell, size, None, flags, cv2.BORDER_REPLICATE) for half in halves
     ]
     return np.dstack(warped)

@@ -11,66 +11,75 @@ from infra.preprocess.human_parser.multiclass.colours import Colours
 from infra.preprocess.human_parser.multiclass.places import Places
 from infra.preprocess.human_parser.multiclass.scene import Scene
 
+# Where top and bottom look alike the top is rarely tucked in: suits, tracksuits, uniforms.
+_UNSEEN_WAIST = 1.05
+CLEAR = 0.3  # from which clearness on the waist counts as seen
 
-@dataclass
+# Profiles down the torso, in torso lengths below the shoulders.
+_TOP, _LEVEL, _LEVELS = 0.1, 0.02, 100
+_REACH = 12  # levels compared above and below: a quarter of the torso, in which prints and stripes average out
+_LIKELY, _LIKELY_SPREAD = 0.85, 0.28  # where waists are
+_LEAST_DISTANCE, _DISTANCE_RANGE = 0.3, 0.6  # Bhattacharyya distances from unclear to clear
+_NOISE = np.diag([16.0, 9.0, 9.0, 4.0])  # variances of noise and folds in the features
+
+
+@dataclass(frozen=True)
 class Waist:
     down: float  # in torso lengths below the shoulders
     clear: float  # 0: top and bottom look alike, 1: they differ clearly
     bare: bool  # a band of skin lies between them
 
 
-# Where top and bottom look alike the top is rarely tucked in: suits, tracksuits, uniforms.
-UNSEEN_WAIST = 1.05
-CLEAR = 0.3
-
-
-_LEVEL, _LEVELS = 0.02, 100  # torso lengths
-
-
-def find_waist(place: Places, features: np.ndarray, cloth: np.ndarray, belly: np.ndarray) -> Waist:
+def find_waist(scene: Scene, place: Places, cloth: np.ndarray, belly: np.ndarray) -> Waist:
     """The height where clothes change most. The change must show in each third of the torso: prints are in the
     middle, open jackets at the sides."""
-    at = 0.1 + _LEVEL * np.arange(_LEVELS + 1)
+    features = _features(scene)
+    at = _TOP + _LEVEL * np.arange(_LEVELS + 1)
     across = np.floor((place.side + 0.42) / 0.28)
     thirds = [_change(place, features, cloth & (across == third)) for third in range(3)]
-    likely = np.exp(-0.5 * ((at - 0.85) / 0.28) ** 2) * ((at > 0.4) & (at < 1.35))
+    likely = np.exp(-0.5 * ((at - _LIKELY) / _LIKELY_SPREAD) ** 2) * ((at > 0.4) & (at < 1.35))
     seen = np.isfinite(thirds).sum(0) >= 2
     change = np.where(seen, np.min(thirds, 0), 0) * likely
     best = int(change.argmax())
-    clear = float(np.clip((change[best] - 0.3) / 0.6, 0, 1))
+    clear = float(np.clip((change[best] - _LEAST_DISTANCE) / _DISTANCE_RANGE, 0, 1))
     middle = (np.abs(place.side) < 0.25) & (place.down > 0.35) & (place.down < 1.3)
-    level = ((place.down[middle] - 0.1) / _LEVEL).astype(int)
+    level = ((place.down[middle] - _TOP) / _LEVEL).astype(int)
     count = np.bincount(level, minlength=_LEVELS)
     bare = np.bincount(level, belly[middle], minlength=_LEVELS) > 0.6 * np.maximum(count, 1)
     dressed = np.bincount(level, cloth[middle], minlength=_LEVELS) > 5
     if bare.sum() >= 2 and dressed[: bare.argmax()].any() and dressed[np.flatnonzero(bare)[-1] :].any():
         return Waist(float(np.median(at[:-1][bare])), clear, True)
-    return Waist(float(at[best]) if clear >= CLEAR else UNSEEN_WAIST, clear, False)
+    return Waist(float(at[best]) if clear >= CLEAR else _UNSEEN_WAIST, clear, False)
+
+
+def _features(scene: Scene) -> np.ndarray:
+    """Nx4: Lab colour (8 bit scale, chroma counted 1.5 times) and how much lightness varies around the pixel."""
+    light = np.ascontiguousarray(scene.lab[..., 0])
+    rough = np.sqrt(np.maximum(cv2.blur(light * light, (5, 5)) - cv2.blur(light, (5, 5)) ** 2, 0))
+    return np.dstack([light, 1.5 * scene.lab[..., 1:], rough])[scene.inside]
 
 
 def _change(place: Places, features: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Bhattacharyya distance between the colours just above and just below every level of the torso; infinite
     where one of them is hidden."""
-    members = members & (place.down > 0.1) & (place.down < 0.1 + _LEVEL * _LEVELS)
-    level, f = ((place.down[members] - 0.1) / _LEVEL).astype(np.int32), features[members]
+    members = members & (place.down > _TOP) & (place.down < _TOP + _LEVEL * _LEVELS)
+    level, f = ((place.down[members] - _TOP) / _LEVEL).astype(np.int32), features[members]
     moments = np.concatenate([np.ones((len(f), 1)), f, (f[:, :, None] * f[:, None, :]).reshape(-1, 16)], 1)
     total = np.zeros((_LEVELS + 1, 21))
     for m in range(21):
         total[1:, m] = np.bincount(level, moments[:, m], minlength=_LEVELS)[:_LEVELS].cumsum()
     k = np.arange(_LEVELS + 1)
-    reach = 12  # a quarter of the torso: prints and stripes average out
-    above, below = total - total[np.maximum(k - reach, 0)], total[np.minimum(k + reach, _LEVELS)] - total
+    above, below = total - total[np.maximum(k - _REACH, 0)], total[np.minimum(k + _REACH, _LEVELS)] - total
     return np.where((above[:, 0] > 25) & (below[:, 0] > 25), _bhattacharyya(above, below), np.inf)
 
 
 def _bhattacharyya(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Distance of Gaussians given as sums (Kx21: count, 4 sums, 16 products)."""
-    floor = np.diag([16.0, 9.0, 9.0, 4.0])  # noise and folds
 
     def gaussian(s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean = s[:, 1:5] / np.maximum(s[:, :1], 1)
         square = s[:, 5:].reshape(-1, 4, 4) / np.maximum(s[:, :1, None], 1)
-        return mean, square - mean[:, :, None] * mean[:, None, :] + floor
+        return mean, square - mean[:, :, None] * mean[:, None, :] + _NOISE
 
     (ma, ca), (mb, cb) = gaussian(a), gaussian(b)
     middle, d = (ca + cb) / 2, (ma - mb)[..., None]
@@ -98,12 +107,14 @@ def waist_line(scene: Scene, place: Places, waist: Waist, ratio: np.ndarray, bel
     bare = scene.image(belly.astype(np.float32))
     cost[:-1] += 3 * (bare.sum(0) - bare.cumsum(0)) + 3 * (bare.cumsum(0) - bare) - 12 * bare
     rows = np.flatnonzero(((down[:, columns] > 0.2) & (down[:, columns] < 1.7)).any(1))
-    line = np.full(width, height)
+    line = np.full(width, height if np.median(place.down) < waist.down else 0)
+    if not len(rows):  # only a head, or only legs
+        return line
     line[columns] = rows[0] + _cheapest_path(cost[rows[0] : rows[-1] + 1, columns])
     return line
 
 
-def log_ratio(place: Places, waist: Waist, colours: Colours, cloth: np.ndarray) -> np.ndarray:
+def lower_over_upper(place: Places, waist: Waist, colours: Colours, cloth: np.ndarray) -> np.ndarray:
     """Log likelihood (N) of the lower garment's colour over the upper garment's, within -2..2."""
     if waist.clear <= 0:
         return np.zeros(len(cloth), np.float32)
@@ -129,12 +140,3 @@ def _cheapest_path(cost: np.ndarray, slope: int = 3, bend: float = 0.7) -> np.nd
     for x in range(width - 1, 0, -1):
         line[x - 1] = np.clip(line[x] + came[x, line[x]] - slope, 0, height - 1)
     return line
-
-
-def cloth_features(scene: Scene) -> np.ndarray:
-    """Nx4: Lab colour (8 bit scale, chroma counted 1.5 times) and how much lightness varies around the pixel."""
-    light = np.ascontiguousarray(scene.lab[..., 0])
-    rough = np.sqrt(np.maximum(cv2.blur(light * light, (5, 5)) - cv2.blur(light, (5, 5)) ** 2, 0))
-    return np.dstack([light, 1.5 * scene.lab[..., 1:], rough])[scene.inside]
-
-

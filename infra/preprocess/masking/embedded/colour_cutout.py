@@ -164,6 +164,8 @@ def soft_alpha(picture: np.ndarray, mask: np.ndarray, ground: StudioGround, band
     """uint8 HxW: the mask's rim softened by projecting its colours on the line from the ground to the cloth nearby."""
     core, near = cv2.erode(mask, _disc(band)), cv2.dilate(mask, _square(3))
     rows, columns = np.nonzero(near & (1 - core))
+    if not len(rows):
+        return core * np.uint8(255)
     colour = picture.astype(np.float32) * np.float32(1 / 255)
     cloth, weight = nearby_colour(colour, core, 4.0, shrink=2)
     behind = cv2.cvtColor(ground.colour[rows, columns][None], cv2.COLOR_LAB2RGB)[0]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 
 from infra.preprocess.masking.embedded.chosen_person import bones, coarse_alpha, joined, person_window
+from infra.preprocess.masking.embedded.edge_cut import cut
 from infra.preprocess.masking.embedded.garment_check import LEAST_EVIDENCE, evidence, kinds
-from infra.preprocess.masking.embedded.garment_cutout import garment_alpha, is_worn, worn_alpha
+from infra.preprocess.masking.embedded.garment_cutout import backed_alpha, is_worn, studio_cutout, worn_alpha
 from infra.preprocess.masking.embedded.matting import Matting
-from infra.preprocess.masking.embedded.saliency import Saliency
+from infra.preprocess.masking.embedded.saliency import FULL, QUICK, Saliency
 from infra.preprocess.masking.mask import Mask, MaskInput
 from infra.preprocess.selfie_multiclass import SelfieMulticlass
 from infra.serving.engine import Engine, EngineError, WeightsPath
+
+# Longer side that garments are cut out at, pixels: the cut-out's lengths are meant for it.
+_GARMENT_SIZE = 1024
+_LEAST_SIDE = 32  # pixels; nothing can be made out below
 
 
 class Embedded(Engine[MaskInput, Mask]):
@@ -27,13 +34,16 @@ class Embedded(Engine[MaskInput, Mask]):
         cv2.setNumThreads(threads)
         self._classes = SelfieMulticlass(weights("selfie_multiclass"), threads)
         self._matting = Matting(weights("modnet"))
-        self._saliency = Saliency(weights("u2netp"))
+        self._saliency = Saliency(weights("u2netp"), QUICK)
+        self._careful_saliency = Saliency(weights("u2netp"), FULL)
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="cutout")  # works on colours while networks run
 
     def warm_up(self) -> None:
         grey = np.full((64, 48, 3), 128, np.uint8)
         self._classes(grey)
         self._matting(grey, np.s_[:, :])
         self._saliency(grey)
+        self._careful_saliency(grey)
 
     def run(self, batch: list[MaskInput]) -> list[Mask | EngineError]:
         return [self._garment(one.picture) if one.subject == "garment" else self._person(one) for one in batch]
@@ -49,19 +59,37 @@ class Embedded(Engine[MaskInput, Mask]):
         alpha = joined(matte, window, coarse, bones(coarse, one.pose, size), size)
         return Mask(alpha, class_logits=logits.astype(np.float16))
 
-    def _garment(self, picture: np.ndarray) -> Mask | EngineError:
+    def _garment(self, whole: np.ndarray) -> Mask | EngineError:
+        if min(whole.shape[:2]) < _LEAST_SIDE:
+            return EngineError("no_garment", f"The picture is too small to hold a garment: under {_LEAST_SIDE} pixels.")
+        scale = _GARMENT_SIZE / max(whole.shape[:2])
+        picture = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else whole
+        by_colour = self._beside.submit(studio_cutout, picture)
         logits, salient = self._classes(picture), self._saliency(picture)
-        classes = np.exp(logits - logits.max(-1, keepdims=True))
-        classes /= classes.sum(-1, keepdims=True)
-        alpha = garment_alpha(picture, salient)
-        worn = is_worn(alpha, classes)
+        studio = by_colour.result()
+        alpha = backed_alpha(studio, salient) if studio else None
+        on_studio = alpha is not None
+        if alpha is None:
+            # Two sizes see different things: their mean loses a garment on a busy ground less often than either.
+            salient = (cv2.resize(salient, (FULL, FULL)) + self._careful_saliency(picture)) / 2
+            alpha = cut(picture, salient)
+        classes = _probabilities(logits)
+        worn = is_worn(picture, alpha, classes)
         if worn:
             alpha = worn_alpha(picture, classes)
-        found = evidence(salient, classes, alpha)
+        found = evidence(salient, classes, alpha, on_studio and not worn)
         if found < LEAST_EVIDENCE:
             return EngineError(
                 "no_garment",
                 "No garment was found in the picture. Use a photo of one garment, laid flat, on a hanger or worn, "
                 "that fills a good part of the picture.",
             )
+        if scale < 1:
+            alpha = cv2.resize(alpha, whole.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         return Mask(alpha, logits.astype(np.float16), kinds(alpha), found, worn)
+
+
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax across the last axis."""
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)

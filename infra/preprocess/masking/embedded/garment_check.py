@@ -12,30 +12,34 @@ from infra.preprocess.masking.embedded.colour_cutout import keep_large
 
 # Below it `no_garment`: 2 % of 114 garment photos lie there, and half of 84 pictures of other things.
 LEAST_EVIDENCE = -1.0
+_LEAST_AREA = 0.01  # of the picture
 
 
-def evidence(salient: np.ndarray, classes: np.ndarray, alpha: np.ndarray) -> float:
+def evidence(salient: np.ndarray, classes: np.ndarray, alpha: np.ndarray, on_studio: bool) -> float:
     """How much speaks for a garment: it stands out as one large, sharply bounded thing and looks like clothes.
 
     `salient` float32 (0 to 1) and `classes` float32 x6 (probabilities) of any size; `alpha` uint8 HxW. The formula
-    was set on 50 product shots, 64 photos from phones and 84 pictures of other things.
+    was set on 50 product shots, 64 photos from phones and 84 pictures of other things. On a studio's ground the
+    outline is certain by colour: there saliency may waver inside it, as it does around prints and stripes.
     """
-    if (alpha > 127).mean() < 0.01:
+    if (alpha > 127).mean() < _LEAST_AREA:
         return -9.0
-    size = salient.shape[::-1]
-    thing = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 127
-    undecided = ((salient > 0.16) & (salient < 0.84)).sum() / max(thing.sum(), 1)
-    area, (_, hair, skin, _, clothes, others) = thing.mean(), cutout_classes(classes, alpha)
+    thing = cv2.resize(alpha, salient.shape[::-1], interpolation=cv2.INTER_AREA) > 127
+    wavering = (salient > 0.16) & (salient < 0.84)
+    if on_studio:
+        wavering &= ~thing
+    undecided = wavering.sum() / max(thing.sum(), 1)
+    _, hair, skin, _, clothes, others = _cutout_classes(classes, alpha)
     return float(
         2 * min(clothes, 0.7)
         - np.log2(max(undecided, 0.03) / 0.06)
-        + 2 * min(area, 0.35)
+        + 2 * min(thing.mean(), 0.35)
         - 2 * max(skin + hair - 0.1, 0)
         - 1.5 * max(others - 0.15, 0)
     )
 
 
-def cutout_classes(classes: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def _cutout_classes(classes: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Mean float32 (6,) of class probabilities hxwx6 inside an alpha uint8 HxW."""
     inside = cv2.resize(alpha, classes.shape[1::-1], interpolation=cv2.INTER_AREA) > 127
     return classes[inside].mean(0) if inside.any() else np.zeros(classes.shape[2], np.float32)

@@ -7,21 +7,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-SIZE = 320  # the size it was trained on
+FULL, QUICK = 320, 224  # the size it was trained on; one that costs less than half and is as good on plain grounds
 # ImageNet's mean and deviation of pixels scaled to 0..1.
 _MEAN, _DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 _FUSED = "1959"  # name of the output d0, the fused map, after its sigmoid
 
 
 class Saliency:
-    """`u2netp.onnx`."""
+    """`u2netp.onnx` at one input size, a multiple of 32."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: int) -> None:
+        self._size = size
         self._network = cv2.dnn.readNetFromONNX(str(path))
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """Probability float32 SIZE x SIZE, 0 to 1, of uint8 HxWx3 RGB, which is squeezed whatever its shape."""
-        small = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
+        """Probability float32 size x size, 0 to 1, of uint8 HxWx3 RGB, which is squeezed whatever its shape."""
+        small = cv2.resize(picture, (self._size, self._size), interpolation=cv2.INTER_AREA).astype(np.float32)
         # The brightest value becomes 1, as in the training's ToTensorLab.
         small = (small / max(float(small.max()), 1.0) - _MEAN) / _DEVIATION
         self._network.setInput(cv2.dnn.blobFromImage(small))

@@ -8,6 +8,7 @@ from infra.preprocess.litert import LiteRTNetwork
 from infra.preprocess.pose_estimation.blazepose.detector import PersonDetector
 from infra.preprocess.pose_estimation.blazepose.landmarks import NOSE, body_25
 from infra.preprocess.pose_estimation.blazepose.networks import (
+    HEAVY_LEAN,
     LEAST_PRESENCE,
     RIGHTWARD,
     Body,
@@ -33,7 +34,8 @@ NOBODY = (
 class BlazePose(Engine[PoseInput, Pose]):
     """`heavy=False` takes the smaller landmark network: 30 ms less, about a pixel less exact.
 
-    `as_published` leaves the landmarks of pose and face where MediaPipe has them, half an input pixel too far right.
+    `as_published` leaves the landmarks of pose and face where MediaPipe has them, half an input pixel too far right,
+    and the metric points as leaning as the network has them.
     """
 
     name = "blazepose"
@@ -42,6 +44,7 @@ class BlazePose(Engine[PoseInput, Pose]):
     def __init__(self, *, heavy: bool = True, as_published: bool = False) -> None:
         self._landmarks = "pose_landmark_heavy" if heavy else "pose_landmark_full"
         self._shift = np.zeros(2) if as_published else RIGHTWARD
+        self._lean = HEAVY_LEAN if heavy and not as_published else 0.0
         self.weights = ("pose_detection", self._landmarks, "hand_landmark_full", "face_landmark")
 
     def load(self, weights: WeightsPath, threads: int) -> None:
@@ -49,7 +52,7 @@ class BlazePose(Engine[PoseInput, Pose]):
             return LiteRTNetwork(weights(name), threads, low)
 
         self.detect = PersonDetector(network("pose_detection", -1.0))
-        self.pose = PoseNetwork(network(self._landmarks), self._shift)
+        self.pose = PoseNetwork(network(self._landmarks), self._shift, self._lean)
         self.hand = HandNetwork(network("hand_landmark_full"))
         self.face = FaceNetwork(network("face_landmark"), self._shift)
 
