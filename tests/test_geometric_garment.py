@@ -10,25 +10,21 @@ from infra.serving.engine import EngineError
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.garment_analysis import WORKING_SIDE, analyse_garment
 from infra.viton.geometric.garment_outline import mirror_axis, tilt
-from tests.conftest import GARMENTS, SAMPLES, read_grey, read_rgb
+from tests.conftest import GARMENTS, SAMPLES, read_rgb
+from tests.dressing import garment_alpha, garment_of, kind_of
 
 SHORT = ("crop_top", "polo", "tshirt_dark", "tshirt_striped_print", "tshirt_white")
 SLEEVELESS = ("tank_top", "dress_floral")
-LOWER = ("jeans", "skirt")
-UPPER = [name for name in GARMENTS if name not in LOWER]
-
-
-def kind_of(name: str) -> str:
-    return "lower" if name in LOWER else "dress" if name.startswith("dress") else "upper"
+UPPER = [name for name in GARMENTS if kind_of(name) != "lower"]
 
 
 def photo(name: str) -> tuple[np.ndarray, np.ndarray]:
-    return read_rgb(SAMPLES / "garment" / f"{name}.jpg"), read_grey(SAMPLES / "garment_truth" / f"{name}_alpha.png")
+    return read_rgb(SAMPLES / "garment" / f"{name}.jpg"), garment_alpha(name)
 
 
 @pytest.fixture(scope="module")
 def wardrobe() -> dict[str, Garment]:
-    return {name: analyse_garment(*photo(name), kind_of(name)) for name in GARMENTS}
+    return {name: garment_of(name) for name in GARMENTS}
 
 
 @pytest.mark.parametrize("name", UPPER)

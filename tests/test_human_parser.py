@@ -12,14 +12,14 @@ from infra.serving.engine import EngineError
 from tests.conftest import PEOPLE, SAMPLES, read_grey
 from tests.human_parser_chain import Chain
 
-# Intersection over union over all six rendered people, just below what is reached: 0.997, 0.846, 0.990, 0.990, 0.989,
-# 0.819, 0.994, 0.931, 0.958, 0.969, 0.980, 0.976, 0.747, 0.930; mean 0.937.
+# Intersection over union over all six rendered people, just below what is reached: 0.997, 0.846, 0.990, 0.990, 0.994,
+# 0.819, 0.994, 0.931, 0.958, 0.969, 0.980, 0.976, 0.920, 0.930; mean 0.950.
 LEAST_IOU = {
-    Cihp.BACKGROUND: 0.994, Cihp.HAIR: 0.83, Cihp.UPPER_CLOTHES: 0.985, Cihp.DRESS: 0.983, Cihp.PANTS: 0.983,
-    Cihp.TORSO_SKIN: 0.80, Cihp.SKIRT: 0.985, Cihp.FACE: 0.915, Cihp.LEFT_ARM: 0.945, Cihp.RIGHT_ARM: 0.955,
-    Cihp.LEFT_LEG: 0.97, Cihp.RIGHT_LEG: 0.965, Cihp.LEFT_SHOE: 0.70, Cihp.RIGHT_SHOE: 0.90,
+    Cihp.BACKGROUND: 0.994, Cihp.HAIR: 0.835, Cihp.UPPER_CLOTHES: 0.985, Cihp.DRESS: 0.985, Cihp.PANTS: 0.989,
+    Cihp.TORSO_SKIN: 0.805, Cihp.SKIRT: 0.989, Cihp.FACE: 0.92, Cihp.LEFT_ARM: 0.948, Cihp.RIGHT_ARM: 0.958,
+    Cihp.LEFT_LEG: 0.972, Cihp.RIGHT_LEG: 0.968, Cihp.LEFT_SHOE: 0.90, Cihp.RIGHT_SHOE: 0.91,
 }  # fmt: skip
-LEAST_MEAN_IOU = 0.930
+LEAST_MEAN_IOU = 0.945
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +179,48 @@ def test_black_on_black_keeps_skirt_and_limbs(chain: Chain):
     assert iou(np.isin(parse.labels, CLOTHES), np.isin(wanted, CLOTHES)) > 0.96
     for limb in (*ARMS, *LEGS):
         assert iou(parse.labels == limb, wanted == limb) > 0.9
+
+
+def test_open_jacket_is_a_coat_over_upper_clothes(chain: Chain):
+    picture, pose, mask, _ = chain.sample("man_longsleeve_jeans")
+    upper = truth("man_longsleeve_jeans") == Cihp.UPPER_CLOTHES
+    columns = np.arange(upper.shape[1])
+    middle, width = pose.people[0, 1, 0], np.hypot(*(pose.people[0, 2] - pose.people[0, 5])[:2])
+    opening = upper & (np.abs(columns - middle) < 0.14 * width)
+    painted = repainted(repainted(picture, upper, (40, 46, 70)), opening, (235, 235, 232))
+    [parse] = chain.parser.run([ParseInput(painted, pose, replace(mask, class_logits=None))])
+    assert iou(parse.labels == Cihp.COAT, upper & ~opening) > 0.93
+    assert (parse.labels == Cihp.UPPER_CLOTHES)[opening].mean() > 0.9
+
+
+def test_cuffs_are_cloth(chain: Chain):
+    picture, pose, mask, _ = chain.sample("man_longsleeve_jeans")
+    upper = truth("man_longsleeve_jeans") == Cihp.UPPER_CLOTHES
+    y, x = np.mgrid[: upper.shape[0], : upper.shape[1]]
+    cuffs = np.zeros_like(upper)
+    for elbow, wrist in ((3, 4), (6, 7)):
+        start, arm = pose.people[0, elbow, :2], (pose.people[0, wrist] - pose.people[0, elbow])[:2]
+        along = ((x - start[0]) * arm[0] + (y - start[1]) * arm[1]) / (arm @ arm)
+        across = np.abs((x - start[0]) * arm[1] - (y - start[1]) * arm[0]) / (arm @ arm)
+        cuffs |= upper & (along > 0.75) & (along < 1.02) & (across < 0.5)
+    assert cuffs.sum() > 1000
+    painted = repainted(picture, cuffs, (235, 235, 230))
+    [parse] = chain.parser.run([ParseInput(painted, pose, replace(mask, class_logits=None))])
+    assert (parse.labels == Cihp.UPPER_CLOTHES)[cuffs].mean() > 0.93
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nonsense_poses_and_masks_give_some_parse(chain: Chain, seed: int):
+    rng = np.random.default_rng(seed)
+    picture, pose, mask, _ = chain.sample("woman_dress")
+    landmarks = pose.landmarks.copy()
+    landmarks[:, :2] += rng.normal(0, 30 * 4 ** (seed % 3), (33, 2))
+    if seed == 5:
+        landmarks[:, :2] = landmarks[0, :2]
+    alpha = mask.alpha.copy()
+    alpha[: 150 * seed] = 0
+    alpha[150 * seed + 40 + 300 * (seed % 2) :] = 0
+    strange = ParseInput(picture, replace(pose, landmarks=landmarks), replace(mask, alpha=alpha))
+    [parse] = chain.parser.run([strange])
+    assert parse.labels.shape == alpha.shape and parse.labels.max(initial=0) < 20
+    assert not parse.labels[alpha <= 127].any()

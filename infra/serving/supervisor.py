@@ -13,9 +13,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from infra.serving.settings import Settings
+
+APPS = Path(__file__).resolve().parents[2]  # where masking.py and the others lie, whatever folder this is run in
 
 STOP_SECONDS = 4.0  # from SIGTERM to SIGKILL
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # before a restart; doubles with every death in a row
@@ -40,6 +43,7 @@ def command(service: str, settings: Settings) -> list[str]:
     return [
         sys.executable, "-m", "uvicorn", f"{service}:app", "--host", host, "--port", str(port),
         "--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "2", "--no-server-header",
+        "--app-dir", str(APPS),
     ]  # fmt: skip
 
 

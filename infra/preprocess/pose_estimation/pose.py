@@ -48,7 +48,7 @@ class Pose:
         return self.people[0][self.people[0, :, 2] > 0, :2]
 
     def moved(self, affine: np.ndarray, size: tuple[int, int]) -> Pose:
-        """The same pose in another picture of `size` (height, width); `affine` 2x3 maps old to new pixels, unsheared."""
+        """The same pose in another picture of `size` (height, width); `affine` 2x3 maps old to new pixels."""
         scale = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
 
         def points(values: np.ndarray | None, depth: bool = False) -> np.ndarray | None:

@@ -60,7 +60,7 @@ def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span
             reach[at, k] = rays(region, line[at], sign * across[at], limit)
     bounded = reach < limit - 1
     ratio = reach.mean(1) / typical
-    sure = bounded.all(1) & seen & (ratio > LIKELY[0]) & (ratio < LIKELY[1])
+    sure = bounded.all(1) & _well_inside(seen, typical, line) & (ratio > LIKELY[0]) & (ratio < LIKELY[1])
     stoutness = float(np.median(ratio[sure])) if sure.sum() > 3 else 1.0
     ratio, offset, distance = _carried_on(ratio, (reach[:, 0] - reach[:, 1]) / 2, place, sure, build)
     expected = np.maximum((typical * ratio)[:, None] + offset[:, None] * (1, -1), 0.5 * typical[:, None])
@@ -73,8 +73,17 @@ def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span
     middle = line + across * ((sides[:, 0] - sides[:, 1]) / 2)[:, None]
     hand = np.flatnonzero(sure & (place > 1.8))  # a cuff may cover the wrist: the arm goes on until the hand is seen
     upto = max(int(np.searchsorted(place, 2.0)), int(hand[0]) + 1 if len(hand) else 0) + 1
+    if len(hand):  # ends inside the hand, which is there already
+        half[upto - 2 : upto] *= (0.88, 0.7)
     radius = np.interp((0.5, 0.95, 1.95), place, half)
     return Arm(joints, middle[:upto], half[:upto], place[:upto], radius, stoutness)
+
+
+def _well_inside(seen: np.ndarray, typical: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """bool (n,): stations that are seen and so far from a hem or cuff that a slanted one does not cut their rays."""
+    along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+    near = np.abs(along[:, None] - along[None]) < 0.6 * typical[:, None]
+    return seen & ~(near & ~seen[None]).any(1)
 
 
 def _carried_on(

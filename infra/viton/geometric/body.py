@@ -63,14 +63,17 @@ class Body:
         """Half the torso's width on that side, `below` pixels under the neck."""
         return np.interp(below, self.levels, self.half[side])
 
-    def trunk(self) -> np.ndarray:
-        """The naked torso's outline as a polygon (n, 2), from the left neck side anticlockwise.
+    def naked_half(self, side: int) -> np.ndarray:
+        """(k,) half widths of the naked torso on that side at `levels`.
 
         Loose cloth shows no waist: the torso is taken to be as stout as the bare arms are, and never wider than seen.
         """
         slim = np.interp(self.levels / self.torso, TORSO_SHARES, TORSO_HALF_WIDTHS) * self.span
-        most = slim * NAKED_ROOM * max(1.0, *(arm.stoutness for arm in self.bare_arms))
-        sides = np.minimum(self.half, most)
+        return np.minimum(self.half[side], slim * NAKED_ROOM * max(1.0, *(arm.stoutness for arm in self.bare_arms)))
+
+    def trunk(self) -> np.ndarray:
+        """The naked torso's outline as a polygon (n, 2), from the left neck side anticlockwise."""
+        sides = [self.naked_half(side) for side in (0, 1)]
         left = [self.at(-width, level) for level, width in zip(self.levels, sides[0])]
         right = [self.at(width, level) for level, width in zip(self.levels, sides[1])]
         corners = [self.neck_side, self.tip, self.armpit]

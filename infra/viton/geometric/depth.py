@@ -15,6 +15,7 @@ from infra.viton.geometric.fill import local_mean
 from infra.viton.geometric.scene import OldGarment, Scene
 
 ARMPIT = 0.4  # of the upper arm: from there on an arm hangs in front of the torso's cloth
+HAND = 0.65  # of the forearm: how far from the wrist the finger tips are
 _LANDMARKS = {3: 14, 4: 16, 6: 13, 7: 15}  # BODY_25 elbows and wrists -> BlazePose landmarks
 
 
@@ -45,17 +46,10 @@ def _arm(
 ) -> ArmInFront:  # fmt: skip
     visible = np.isin(scene.parse, (*ARMS, Cihp.GLOVE))
     arm = body.bare_arms[side]
-    _, elbow, wrist = body.arms[side]
     radius = body.arm_radius[side]
-    forearm = wrist - elbow
-    along = forearm / max(float(np.hypot(*forearm)), 1.0)
-    tip = wrist + 0.6 * forearm
-    hand_zone = _hand_zone(scene, body, side, wrist, tip, radius)
-    hand = visible & hand_zone
-    y, x = np.ogrid[: scene.shape[0], : scene.shape[1]]
-    past = (x - wrist[0]) * along[0] + (y - wrist[1]) * along[1]
-    beyond = np.clip((past - 0.01 * body.span) / 4 + 0.5, 0, 1).astype(np.float32)
-    hand &= beyond > 0.1
+    hand_zone = _hand_zone(scene, body, side)
+    beyond = _past_wrist(scene.shape, body, side) * hand_zone
+    hand = visible & (beyond > 0.1)
     depth = _depth(scene, body, side)
     lower = arm.zone(scene.shape, start=1.0)
     inside = (lower & trunk).sum() / max(lower.sum(), 1)
@@ -77,18 +71,28 @@ def _cuff(arm: Arm, sleeve: np.ndarray) -> float:
     return float(arm.place[inside[-1]]) if len(inside) else ARMPIT
 
 
-def _hand_zone(
-    scene: Scene, body: Body, side: int, wrist: np.ndarray, tip: np.ndarray, radius: np.ndarray
-) -> np.ndarray:  # fmt: skip
-    """The seen hand's 21 points with flesh around them, else a cone from the wrist on."""
-    zone = limb_zone(scene.shape, [np.stack([wrist, tip])], np.full((1, 2), 2.2 * radius[2]))
+def _hand_zone(scene: Scene, body: Body, side: int) -> np.ndarray:
+    """bool HxW: as far round the wrist as a hand reaches, bent or not, and the hand's 21 points where they are seen."""
+    shoulder, elbow, wrist = body.arms[side]
+    reach = max(HAND * float(np.hypot(*(wrist - elbow))), 0.3 * body.span)
+    canvas = np.zeros(scene.shape, np.uint8)
+    cv2.circle(canvas, tuple(np.rint(wrist).astype(int).tolist()), int(reach), 1, -1)
+    upper_arm = limb_zone(scene.shape, [np.stack([shoulder, elbow])], body.arm_radius[side][None, :2] * 1.5)
+    canvas[upper_arm] = 0
     for points in scene.hands:
         if (points[:, 2] > 0).sum() >= 10 and np.hypot(*(points[0, :2] - wrist)) < 0.3 * body.span:
             hull = cv2.convexHull(points[points[:, 2] > 0, :2].astype(np.float32))
-            canvas = cv2.fillConvexPoly(np.zeros(scene.shape, np.uint8), np.rint(hull).astype(np.int32), 1)
-            reach = 2 * int(0.5 * radius[2]) + 1
-            zone |= cv2.dilate(canvas, np.ones((reach, reach), np.uint8)) > 0
-    return zone
+            cv2.fillConvexPoly(canvas, np.rint(hull).astype(np.int32), 1)
+    return canvas > 0
+
+
+def _past_wrist(shape: tuple[int, int], body: Body, side: int) -> np.ndarray:
+    """float32 HxW: 1 on the far side of the wrist's line across the forearm, 4 px soft."""
+    _, elbow, wrist = body.arms[side]
+    along = (wrist - elbow) / max(float(np.hypot(*(wrist - elbow))), 1.0)
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    past = (x - wrist[0]) * along[0] + (y - wrist[1]) * along[1]
+    return np.clip((past - 0.01 * body.span) / 4 + 0.5, 0, 1).astype(np.float32)
 
 
 def _depth(scene: Scene, body: Body, side: int) -> float:

@@ -13,6 +13,7 @@ _SHIFTS = [
     for dx in (-0.36, -0.26, -0.17, -0.09, 0.0, 0.09, 0.17, 0.26, 0.36)
     if (dx, dy) != (0.0, 0.0)
 ]
+FLATTEST = 35  # percentile of the detail seen that is grain; the rest is texture
 _PERIODS = 10  # how many of the background's periods are tried
 _DOUBT = 90.0  # mismatch, in grey levels summed over the colours, of a shift that nothing speaks for
 _RELIT = 12.0  # grey levels by which a copy's brightness follows the place where it lands
@@ -46,9 +47,9 @@ def grain(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
     if known.sum() < 200:
         return np.zeros(known.shape, np.float32)
     tile = cv2.GaussianBlur(np.random.default_rng(7).standard_normal((256, 256)).astype(np.float32), (0, 0), 0.7)
-    green = photo[..., 1]
-    level = np.median(cv2.absdiff(green, cv2.blur(green, (3, 3)))[known])
-    tile *= level / np.median(np.abs(tile - cv2.blur(tile, (3, 3))))
+    green = photo[..., 1].astype(np.float32)
+    level = np.percentile(np.abs(green - cv2.blur(green, (3, 3)))[known], FLATTEST)
+    tile *= level / np.percentile(np.abs(tile - cv2.blur(tile, (3, 3))), 50)
     height, width = known.shape
     return np.tile(tile, (height // 256 + 1, width // 256 + 1))[:height, :width]
 

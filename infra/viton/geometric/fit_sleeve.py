@@ -145,7 +145,7 @@ def _edges(
     hanging = bone.flesh + EASE + INSIDE * slack + np.maximum(-corner, 0)
     inside = bone.points - bone.across * hanging[:, None]
     over = _over_the_shoulder(bone, body, side, root[0], outside)
-    under = _joined(bone, root[1], inside, pit)
+    under = _beside_the_body(_joined(bone, root[1], inside, pit), bone, body, side, root[1])
     return (
         interpolate(np.linspace(0, end, ROWS), bone.place, over),
         interpolate(np.linspace(pit, inner_end, ROWS), bone.place, under),
@@ -173,3 +173,10 @@ def _joined(bone: _Bone, armpit: np.ndarray, inside: np.ndarray, pit: float) -> 
     share = share * share * (3 - 2 * share)
     led = armpit + (bone.points - interpolate(pit, bone.place, bone.points))
     return led * (1 - share) + inside * share
+
+
+def _beside_the_body(inside: np.ndarray, bone: _Bone, body: Body, side: int, armpit: np.ndarray) -> np.ndarray:
+    """Upper arm's cloth hangs beside the torso, not before it: no farther in than the armpit."""
+    out = body.right * (1 if side == 1 else -1)
+    too_far = np.maximum((armpit - inside) @ out, 0) * np.clip((1.1 - bone.place) / 0.3, 0, 1)
+    return inside + too_far[:, None] * out

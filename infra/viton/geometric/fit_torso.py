@@ -19,6 +19,7 @@ ARMPIT_LEVEL = 0.26  # spans below the neck: no armhole ends higher
 # Control points of the middle: an upright lattice that is a similarity, so that prints stay as they were drawn.
 LATTICE_ROWS, LATTICE_COLUMNS = (0.15, 0.4, 0.7, 1.0), (-0.45, 0.0, 0.45)  # of neck to hem; of half the chest
 LIFT = 0.08  # spans: what rises higher over the shoulder's line is hair
+SHOULDER_SHARES = (0.3, 0.65)  # of the way from neck to shoulder
 SIDE_ROWS = (2, 4, 6, 8, 10, 11)  # of a side's 12 points
 
 
@@ -36,7 +37,7 @@ def fit_torso(garment: Garment, body: Body) -> TorsoFit:
     """Fit the torso of an upper garment or dress."""
     scale = _scale(garment, body)
     source, target = _shoulder_line(garment, body, scale)
-    necks = target[::3]
+    necks = target[:: 2 + len(SHOULDER_SHARES)]
     top = float(np.mean((necks - body.neck) @ body.down))  # of the neck points, below body.neck (negative)
     neck_y, hem_y = float(garment.neck[:, 1].mean()), float(garment.sides[:, -1, 1].mean())
     armpit_y = float(garment.armpit[:, 1].mean())
@@ -82,7 +83,7 @@ def _scale(garment: Garment, body: Body) -> float:
 
 
 def _shoulder_line(garment: Garment, body: Body, scale: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Per side: neck point, shoulder point and the middle between."""
+    """Per side: neck point, shoulder point and `SHOULDER_SHARES` between."""
     source, target = [], []
     for side in (0, 1):
         neck, shoulder = garment.neck[side], garment.shoulder[side]
@@ -94,16 +95,24 @@ def _shoulder_line(garment: Garment, body: Body, scale: float) -> tuple[list[np.
         if not garment.sleeved:  # straps and wide shoulders end where their width says
             want = np.clip(abs(shoulder[0] - garment.axis) * scale, across + 6, max(tip_across, across + 6))
             tip = _on_shoulder(body, side, float(want))
-        tip = _on_silhouette(body, tip)
-        source += [neck, shoulder, (neck + shoulder) / 2]
-        target += [neck_target, tip, _on_silhouette(body, (neck_target + tip) / 2)]
+        tip = _lifted(body, tip, _rise(body, tip))
+        shares = np.array(SHOULDER_SHARES)[:, None]
+        between = neck_target + shares * (tip - neck_target)
+        rises = [_rise(body, q) for q in between]
+        # Beside the neck nothing shows how high the shoulder stands: as high as the point next to it.
+        source += [neck, shoulder, *(neck + shares * (shoulder - neck))]
+        target += [_lifted(body, neck_target, rises[0]), tip, *map(_lifted, [body] * len(rises), between, rises)]
     return source, target
 
 
-def _on_silhouette(body: Body, point: np.ndarray) -> np.ndarray:
-    """A point of the shoulder's line lifted to the silhouette's edge if that is near: no skin above the cloth."""
+def _rise(body: Body, point: np.ndarray) -> float:
+    """Pixels from a point of the shoulder's line up to the silhouette's edge: no skin may look out above the cloth."""
     rise = ray(body.outline, point, -body.down, 2 * LIFT * body.span)
-    return point - body.down * (rise + 1) if rise < LIFT * body.span else point
+    return rise + 1 if 0 < rise < LIFT * body.span else 0.0
+
+
+def _lifted(body: Body, point: np.ndarray, rise: float) -> np.ndarray:
+    return point - body.down * rise
 
 
 def _on_shoulder(body: Body, side: int, across: float) -> np.ndarray:

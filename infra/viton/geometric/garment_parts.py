@@ -33,8 +33,9 @@ def sleeve_alphas(
         zone = _sleeve_zone(strip, inner, max(3, int(FRILL * chest)), int(overlap))
         fade = np.clip(1 + beyond / overlap, 0, 1)
         parts[side] = (alpha * zone * fade * (1 - back / 255.0)).astype(np.uint8)
-        # At its top the overlap would stand out over the sleeve's slope: there it begins with nothing.
-        reach = overlap * np.clip(3 * (y - shoulder[side][1]) / max(armpit[side][1] - shoulder[side][1], 1), 0, 1)
+        # At its ends the overlap would stand out over the shoulder's slope and under a lifted arm.
+        down = (y - shoulder[side][1]) / max(armpit[side][1] - shoulder[side][1], 1)
+        reach = overlap * np.clip(3 * np.minimum(down, 1 - down), 0, 1)
         under = np.clip((reach - beyond) / (0.3 * overlap), 0, 1) * zone
         soft = cv2.GaussianBlur(cv2.dilate(inner, np.ones((7, 7), np.uint8)).astype(np.float32), (0, 0), 2.0)
         half = x <= axis if side == 0 else x >= axis

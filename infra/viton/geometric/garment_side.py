@@ -15,6 +15,7 @@ ARMHOLE_DEPTH = 0.42  # of the chest's width; shirts and dresses lying flat
 LOW_ARMPIT = 0.24  # chest widths below that: a sleeve lies on the body
 CREASE_REACH = 0.035  # chest widths to either side of the notch in which the crease is looked for
 SIDE_POINTS = 12
+LEAST_ARMHOLE = 0.25  # of the width between the straps: no armhole is shallower
 STRAP_REACHES = (1.9, 2.6)  # half chest widths from the strap down to the chord's foot: about the waist
 
 
@@ -111,11 +112,15 @@ def _strap(path: np.ndarray, hem: int, axis: float, top: int, height: int) -> tu
     tip = int(above[0]) + furthest(path[above[0] :], (-0.45, -1.0))
     half = axis - path[tip, 0]  # of the straps or shoulders; the chest is up to 1.6 times as wide
     wide = float(np.clip(axis - path[:, 0].min(), half, 1.6 * half))
+    lowest = path[tip, 1] + LEAST_ARMHOLE * 2 * half
     best, armpit = -np.inf, hem
     for reach in STRAP_REACHES:
         below = np.flatnonzero(path[hem:tip, 1] < path[tip, 1] + reach * wide)
         start = hem + int(below[0]) if len(below) else hem
-        deviation = (path[start : tip + 1] - path[start]) @ chord_normal(path[start], path[tip])
+        stretch = path[start : tip + 1]
+        # Of a side that runs straight down from the armhole the upper end counts.
+        deviation = (stretch - path[start]) @ (chord_normal(path[start], path[tip]) + (0, -0.12))
+        deviation[stretch[:, 1] < min(lowest, path[start, 1])] = -np.inf
         if deviation.max() > best:
             best, armpit = float(deviation.max()), start + int(np.argmax(deviation))
     return tip, armpit

@@ -76,6 +76,9 @@ def cut_free(creases: np.ndarray, mask: np.ndarray, notch: np.ndarray, top: floa
         k = int(np.clip(k + pick[k], 0, len(offsets) - 1))
     cut = mask.astype(np.uint8)
     if points:
+        line = np.pad([x for x, _ in points], 4, mode="edge")
+        smooth = np.rint(np.convolve(line, np.ones(9) / 9, "valid")).astype(int).tolist()
+        points = [(x, y) for x, (_, y) in zip(smooth, points)]
         cv2.polylines(cut, [np.int32(points)], False, 0, 3)
         cv2.line(cut, points[-1], (x0, min(y0 + 6, mask.shape[0] - 1)), 0, 3)
     return cut > 0

@@ -10,13 +10,14 @@ import numpy as np
 from infra.preprocess.human_parser.labels import SHOES, SKIN
 from infra.viton.geometric.body import Body
 from infra.viton.geometric.fill import fill_background
+from infra.viton.geometric.lower import lower_fill, lower_zone, waist_of
 from infra.viton.geometric.naked import Naked, rounded
 from infra.viton.geometric.scene import OldGarment, Scene
 from infra.viton.geometric.skin import skin_fill
 
 COVERED = 0.995  # alpha of the new garment from which nothing below it can be seen
 RIM = 0.013, 0.032  # spans that the old garment is grown by: over skin, over the background with its blended rim
-WAIST = 0.74  # of the torso: how high a lower garment goes on under a top that is taken off
+HEM_SHADOW = 0.03  # spans below the old top's hem that its shadow darkens
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Undressed:
 
 def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, naked: Naked) -> Undressed:
     """Take the old garment off. `covered` float32 HxW is the new garment's alpha."""
-    reach = max(2, round(0.02 * body.span))
+    reach = max(2, round(HEM_SHADOW * body.span))
     joins = old.below & _near(~old.below, reach)  # the lower garment's rim carries the old top's shadow and colour
     protect = scene.head | np.isin(scene.parse, SHOES) | (old.below & ~joins)
     skin = np.isin(scene.parse, SKIN)
@@ -42,8 +43,9 @@ def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, nake
     body_there = _body_left(scene, body, naked, soft_skin)
     lower = np.zeros(scene.shape, np.float32)
     if old.below.any():
-        lower = _lower_zone(scene, body, old.below, naked) * (1 - soft_skin)
-        hips = (body.below(scene.shape) > (WAIST + 0.05) * body.torso) & (naked.arms == 0)
+        waist = waist_of(scene, body, old.below)
+        lower = lower_zone(scene, body, old.below, naked, waist) * (1 - soft_skin)
+        hips = (body.below(scene.shape) > waist + 0.02 * body.torso) & (naked.arms == 0)
         body_there = np.where(hips, np.minimum(body_there, soft_skin), body_there)
     stays = np.maximum(body_there, lower)
     background = ~_near(scene.mask > 8, 3)
@@ -51,7 +53,7 @@ def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, nake
     if (need & (body_there > 0)).any():
         fill += (skin_fill(scene, gone, need, naked, body) - fill) * body_there[..., None]
     if lower.any():
-        fill += (_lower_fill(scene, old.below & ~joins, lower) - fill) * lower[..., None]
+        fill += (lower_fill(scene, old.below & ~joins, lower) - fill) * lower[..., None]
     weight = _blend(need, skin)
     weight[protect | (weight < 0.01)] = 0
     bare = cv2.blendLinear(np.clip(fill, 0, 255).astype(np.uint8), scene.photo, weight, 1 - weight)
@@ -82,35 +84,3 @@ def _blend(need: np.ndarray, skin: np.ndarray) -> np.ndarray:
     hole = need.astype(np.float32)
     narrow, wide = cv2.GaussianBlur(hole, (0, 0), 1.5), cv2.GaussianBlur(hole, (0, 0), 4.0)
     return np.maximum(np.where(skin, np.minimum(2 * wide, 1), narrow), hole)
-
-
-def _lower_zone(scene: Scene, body: Body, below: np.ndarray, naked: Naked) -> np.ndarray:
-    """float32 HxW: where the lower garment is, continued up to the waist and tapering to the trunk's width there."""
-    canvas = below.astype(np.uint8) * np.uint8(255)
-    rows = np.flatnonzero(below.sum(1) > 0.3 * body.span)
-    if len(rows):
-        extents = np.array([np.flatnonzero(below[y])[[0, -1]] for y in rows[:24]], float)
-        left, right = np.median(extents, 0)
-        y = float(rows[0]) + 12
-        at = np.array([[-0.96, 0.96], [WAIST, WAIST]])
-        waist = [body.at(at[0, s] * body.half_width(s, WAIST * body.torso), WAIST * body.torso) for s in (0, 1)]
-        if min(q[1] for q in waist) < y:
-            taper = np.array([waist[0], waist[1], [right, y], [left, y]])
-            cv2.fillConvexPoly(canvas, np.rint(taper).astype(np.int32), 255)
-    return rounded(canvas, 0.03 * body.span) * (naked.arms == 0)
-
-
-def _lower_fill(scene: Scene, below: np.ndarray, zone: np.ndarray) -> np.ndarray:
-    """float32 HxWx3: the lower garment mirrored at its upper edge, wherever `zone` goes beyond it."""
-    height = scene.shape[0]
-    first = np.where(below.any(0), below.argmax(0), height - 1)
-    reached = np.flatnonzero(below.any(0))
-    first = np.interp(np.arange(len(first)), reached, first[reached]) if len(reached) else first
-    first = cv2.blur(first.astype(np.float32)[None], (15, 1))[0].astype(int)
-    y, x = np.nonzero((zone > 0) & ~below)
-    source = np.clip(2 * first[x] + 6 - y, 0, height - 1)
-    column = x if not len(reached) else np.clip(x, reached[0] + 4, max(reached[-1] - 4, reached[0] + 4))
-    source = np.where(below[source, column], source, np.clip(first[column] + 12, 0, height - 1))
-    mirrored = scene.photo.astype(np.float32)
-    mirrored[y, x] = scene.photo[source, column]
-    return mirrored

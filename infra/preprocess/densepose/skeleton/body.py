@@ -16,11 +16,6 @@ PINKY_L, PINKY_R, INDEX_L, INDEX_R = 17, 18, 19, 20
 HIP_L, HIP_R, KNEE_L, KNEE_R, ANKLE_L, ANKLE_R = 23, 24, 25, 26, 27, 28
 HEEL_L, HEEL_R, TOE_L, TOE_R = 29, 30, 31, 32
 
-# Left, right.
-_HAND_LANDMARKS = (WRIST_L, WRIST_R), (PINKY_L, PINKY_R), (INDEX_L, INDEX_R)
-_FIRST_KNUCKLE, _LITTLE_KNUCKLE, _FINGER_TIPS = 5, 17, (8, 12, 16, 20)  # of the 21 hand points
-OPEN_HAND, FIST = 2.0, 1.3  # length of a hand, over wrist to knuckles
-
 # Bones whose image and metric lengths give the scale: long ones, of the trunk and next to it.
 _SCALE_BONES = np.array([
     (11, 12), (11, 23), (12, 24), (23, 24), (11, 24), (12, 23), (11, 13), (12, 14), (23, 25), (24, 26),
@@ -40,7 +35,7 @@ class Body:
     up: np.ndarray
     forward: np.ndarray
     yaw: float  # 0 faces the camera, +pi/2 faces the image's right, pi shows the back
-    tips: np.ndarray  # 2x2, pixels: how far the left and the right hand reach
+    hands: np.ndarray  # 2x21x3, left then right: x, y pixels, confidence
 
     def depth(self, *landmarks: int) -> float:
         """Mean depth of the landmarks, pixels away from the camera."""
@@ -60,23 +55,7 @@ def pose_body(image: np.ndarray, world: np.ndarray, hands: np.ndarray) -> Body:
     up = world[SHOULDER_L] + world[SHOULDER_R] - world[HIP_L] - world[HIP_R]
     up = unit(up - left * (up @ left))
     yaw = float(np.arctan2(left[2], left[0]))
-    image = image.copy()
-    tips = np.zeros((2, 2))
-    for index, (hand, wrist, pinky, first) in enumerate(zip(hands, *_HAND_LANDMARKS, strict=True)):
-        if (hand[:, 2] > 0).all():
-            image[first], image[pinky] = hand[_FIRST_KNUCKLE, :2], hand[_LITTLE_KNUCKLE, :2]
-        knuckles = (image[first] + image[pinky]) / 2
-        tips[index] = _hand_end(hand, image[wrist], knuckles)
-    return Body(image, world, scale, left, up, np.cross(left, up), _deaden(yaw), tips)
-
-
-def _hand_end(hand: np.ndarray, wrist: np.ndarray, knuckles: np.ndarray) -> np.ndarray:
-    """Where the hand ends: at the finger tips where they are seen, and a little beyond the knuckles of a fist."""
-    if not (hand[:, 2] > 0).all():
-        return wrist + OPEN_HAND * (knuckles - wrist)
-    tips = hand[_FINGER_TIPS, :2].mean(0)
-    fist = wrist + FIST * (knuckles - wrist)
-    return tips if np.hypot(*(tips - wrist)) > np.hypot(*(fist - wrist)) else fist
+    return Body(image, world, scale, left, up, np.cross(left, up), _deaden(yaw), hands)
 
 
 def _deaden(yaw: float) -> float:

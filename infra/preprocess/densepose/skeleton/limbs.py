@@ -6,12 +6,13 @@ with slim limbs), where MediaPipe's metric skeleton sets the metre.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from infra.preprocess.densepose.skeleton import body as at
 from infra.preprocess.densepose.skeleton import charts
 from infra.preprocess.densepose.skeleton.body import Body, across, limb_frame, unit
-from infra.preprocess.densepose.skeleton.tubes import Tube, fitted_tube, limb_angle
+from infra.preprocess.densepose.skeleton.tubes import Outline, Tube, fitted_tube, limb_angle
 
 UPPER_ARM = ((0.0, 0.048), (0.35, 0.047), (1.0, 0.038))
 FOREARM = ((0.0, 0.038), (0.3, 0.036), (1.0, 0.026))
@@ -23,6 +24,9 @@ SOLE = ((0.0, 0.042), (0.5, 0.050), (1.0, 0.036))
 
 # Depths of landmarks are noisy: arms beside the trunk lie over it, only one clearly behind is hidden. Metres.
 ARM_NEARER, HAND_NEARER, FOOT_NEARER = 0.07, 0.084, 0.02
+HAND_LENGTH = 2.0  # over wrist to knuckles
+FINGER_RADIUS = 0.011  # metres
+PALM = 0.6  # share of the hand's length that keeps its average width where the hand's points are seen
 # Standing, the trunk lies over the thighs' round upper ends; a raised knee brings the thigh over it.
 THIGH_BEHIND = 0.08
 # An elbow bent by more than this (sine, about 20 degrees) tells where the upper arm's front looks.
@@ -43,7 +47,8 @@ def arm_tubes(body: Body, mask: np.ndarray, side: int) -> list[Tube]:
     certain = 2 * max(float(np.linalg.norm(bend)) - STRAIGHT_ELBOW, 0.0)
     upper_frame = limb_frame(upper, [(0.6, body.forward), (certain, bend)], side)
     fore_frame = limb_frame(fore, [(0.7, upper_frame[0]), (0.7, across_palm)], side)
-    tips, hand = body.tips[0 if side > 0 else 1], (w[index] + w[pinky]) / 2 - w[wrist]
+    knuckles, hand = (p[index] + p[pinky]) / 2, (w[index] + w[pinky]) / 2 - w[wrist]
+    tips = p[wrist] + HAND_LENGTH * (knuckles - p[wrist])
     hand_frame = limb_frame(hand, [(1.0, across_palm)], side)
     nearer, hand_nearer = ARM_NEARER * body.scale, HAND_NEARER * body.scale
     return [
@@ -60,9 +65,17 @@ def arm_tubes(body: Body, mask: np.ndarray, side: int) -> list[Tube]:
         fitted_tube(
             body, mask, (p[wrist], tips), (HAND, HAND), charts=charts.hand(side), flatness=0.7,
             depth=(body.depth(wrist), body.depth(index)), nearer=(hand_nearer, hand_nearer),
-            phi=limb_angle(tips - p[wrist], hand, hand_frame),
+            phi=limb_angle(tips - p[wrist], hand, hand_frame), outline=_hand_outline(body, side),
         ),
     ]  # fmt: skip
+
+
+def _hand_outline(body: Body, side: int) -> Outline | None:
+    """The hull of the hand's 21 points, where all of them are seen."""
+    hand = body.hands[0 if side > 0 else 1]
+    if not (hand[:, 2] > 0).all():
+        return None
+    return Outline(cv2.convexHull(hand[:, :2].astype(np.float32))[:, 0], FINGER_RADIUS * body.scale, PALM)
 
 
 def leg_tubes(body: Body, mask: np.ndarray, side: int) -> list[Tube]:

@@ -25,6 +25,8 @@ def draw_tubes(tubes: list[Tube], shape: tuple[int, int]) -> np.ndarray:
         inside = rise > 0
         if not tube.round_ends:
             inside &= over == 0
+        if tube.outline is not None:
+            inside = (inside & (t < tube.outline.from_t)) | tube.outline.inside(box[1].start, box[0].start, t.shape)
         first, last = (depth - nearer for depth, nearer in zip(tube.depth, tube.nearer, strict=True))
         depth = first + (last - first) * np.clip(t, 0, 1)
         depth += half * (0.5 * (over > 0) - tube.flatness * np.sqrt(np.maximum(rise, 0)))
@@ -38,6 +40,8 @@ def draw_tubes(tubes: list[Tube], shape: tuple[int, int]) -> np.ndarray:
 def _box(tube: Tube, shape: tuple[int, int]) -> tuple[slice, slice] | None:
     margin = float(max(tube.left.max(), tube.right.max())) + 2
     ends = np.array([tube.start + tube.axis * t for t in (tube.t0, tube.t1)])
+    if tube.outline is not None:
+        ends = np.vstack([ends, tube.outline.points])
     low, high = np.floor(ends.min(0) - margin), np.ceil(ends.max(0) + margin)
     (x0, x1), (y0, y1) = (np.clip((low[i], high[i]), 0, shape[1 - i]).astype(int) for i in (0, 1))
     return (slice(y0, y1), slice(x0, x1)) if x1 > x0 and y1 > y0 else None

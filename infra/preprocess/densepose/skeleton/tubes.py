@@ -26,6 +26,24 @@ _WIDTH_BLUR = 1.5  # stations
 
 
 @dataclass(frozen=True)
+class Outline:
+    """A convex outline that is known better than by widths along a bone: it holds beside them up to `from_t`, and
+    alone from there on."""
+
+    points: np.ndarray  # Nx2 float32, pixels
+    margin: float  # pixels around them
+    from_t: float
+
+    def inside(self, x0: int, y0: int, shape: tuple[int, int]) -> np.ndarray:
+        """bool of `shape`, of the region whose top left pixel is x0, y0."""
+        filled = np.zeros(shape, np.uint8)
+        # Sixteenths of a pixel, so that a mirrored hand has the mirrored outline.
+        corners = np.rint((self.points - (x0, y0)) * 16).astype(np.int32)
+        cv2.fillConvexPoly(filled, corners, 1, shift=4)
+        return cv2.distanceTransform(1 - filled, cv2.DIST_L2, cv2.DIST_MASK_5) <= self.margin
+
+
+@dataclass(frozen=True)
 class Tube:
     """One bone's surface. Widths are sampled at evenly spaced t from t0 to t1."""
 
@@ -42,6 +60,7 @@ class Tube:
     shear: tuple[float, float] = (0.0, 0.0)  # slope of the cross sections at start and end
     nearer: tuple[float, float] = (0.0, 0.0)  # pixels its ends are moved to the camera when hiding others
     round_ends: bool = True
+    outline: Outline | None = None
 
     @property
     def axis(self) -> np.ndarray:

@@ -15,6 +15,7 @@ _STEPS, _FIRST, _LAST = 40, 8, 36
 _CROTCH = 8  # steps of cloth below that any trousers have
 _END = 14  # steps at the lower end of the cloth that are searched for a seam
 _CUT_OFF = 10  # steps that must be seen of a skirt whose hem is below the picture
+_GAP = 0.03  # shoulder widths
 _LEGS = 0.002  # share of the person from which on bare legs are believed
 _SLACK = 0.07  # of a thigh, between a skirt's hem on the legs and between them
 
@@ -38,7 +39,7 @@ def kind_of_bottom(scene: Scene, place: Places, bottom: np.ndarray, legs: np.nda
         return Cihp.PANTS
     if legs.sum() < _LEGS * len(legs):
         cut_off = between == len(xy) and between >= _CUT_OFF and seam < 1.6 * cloth + 4
-        return Cihp.SKIRT if cut_off and _hangs(scene, image, end) else Cihp.PANTS
+        return Cihp.SKIRT if cut_off and not _gapes(scene, image) and _hangs(scene, image, end) else Cihp.PANTS
     # Shorts end where the crotch ends: their cloth on the midline is shorter than on the legs.
     reach = []
     for side in SIDES:
@@ -55,6 +56,15 @@ def _midline(scene: Scene) -> np.ndarray:
     xy = np.round(np.concatenate([thigh, shin])).astype(int)
     height, width = scene.inside.shape
     return xy[(xy >= 0).all(1) & (xy[:, 0] < width) & (xy[:, 1] < height)]
+
+
+def _gapes(scene: Scene, bottom: np.ndarray) -> bool:
+    """Whether the background shows between the legs at the lower end of cloth that is cut off by the rim."""
+    rows = np.flatnonzero(bottom.any(1))
+    rows = rows[-max(3, len(rows) // 10) :]
+    cloth, wall = bottom[rows] > 0, ~scene.inside[rows]
+    between = np.maximum.accumulate(cloth, 1) & np.maximum.accumulate(cloth[:, ::-1], 1)[:, ::-1]
+    return bool(((wall & between).sum(1) > _GAP * scene.unit).mean() > 0.3)
 
 
 def _hangs(scene: Scene, bottom: np.ndarray, end: np.ndarray) -> bool:

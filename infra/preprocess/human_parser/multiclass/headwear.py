@@ -22,7 +22,7 @@ _SIDE_SHARE = 0.55  # of what lies beside the face, beyond the reach of collars
 _EARS, _CHEEKS = (-0.1, 0.45), (-0.45, -0.1)
 _CHIN = -0.5
 _NECK_HALF_WIDTH, _NECK_LENGTH = 0.75, 0.38  # where cloth of one colour is parted: along the neck's base
-_LONGEST = 0.75  # torso lengths below the shoulders that scarves hang down at most
+_CHEST, _LEAST_GARMENT = 0.65, 0.2  # torso lengths below the shoulders; garment seen there, of what hangs down
 _DISTINCT = 0.55  # separation of two cloths' colours (0: alike, 1: nothing in common) that is believed
 
 
@@ -92,8 +92,9 @@ def _below_chin(scene: Scene, place: Places, colours: Colours, cloth: np.ndarray
         if (ratio[upper].mean() - ratio[garment].mean()) / 4 > _DISTINCT:
             score = np.where(above_neck < 0, 0.6 * above_neck, above_neck) + ratio
             falling = _flooded(scene, place, cloth, upper, score)
-            # What reaches the waist is a garment in the colour of the head's cloth, above trousers of another.
-            if not falling.any() or np.quantile(place.down[falling], 0.98) < _LONGEST:
+            left = cloth & ~upper & ~falling & (place.head_y < _CHIN) & (place.down < _CHEST)
+            # Nothing left of the garment: it has the colour of the head's cloth, and the trousers another.
+            if left.sum() > _LEAST_GARMENT * falling.sum():
                 return falling
     return _flooded(scene, place, cloth, upper, above_neck)
 

@@ -47,7 +47,7 @@ def parse_person(picture: np.ndarray, logits: np.ndarray, alpha: np.ndarray, bod
     label_headwear(scene, place, colours, coarse)
     sure = label_clothes(scene, place, colours, coarse)
     label_open_coat(scene, place, colours, coarse)
-    label_accessories(scene, place, coarse)
+    label_accessories(scene, place, colours, coarse)
     _drop_crumbs(scene, coarse)
 
     inside = alpha[window] > 127

@@ -12,8 +12,7 @@ from infra.preprocess.selfie_multiclass import SIZE
 WORKING_HEIGHT = 512  # two pixels a network cell: labels gain nothing from more, the edges are found at full size
 Window = tuple[slice, slice]  # rows, columns
 SIDES = ("left", "right")
-NOSE, MOUTH, EYES = 0, (9, 10), (2, 5)  # BlazePose's landmarks; the limbs' are in `Places`
-SHOULDERS, HIPS, KNEES, ANKLES = (11, 12), (23, 24), (25, 26), (27, 28)
+HIPS, KNEES, ANKLES = (23, 24), (25, 26), (27, 28)  # left, right among BlazePose's landmarks
 
 
 @dataclass(frozen=True)

@@ -121,9 +121,11 @@ def _other_people(
 
 
 def _neighbours(picture: np.ndarray, odds: np.ndarray, bones: np.ndarray, others: np.ndarray, unit: float) -> np.ndarray:
-    """bool hxw: people who touch part along the picture's edges, flooded from the skeletons and what is far of this."""
+    """bool hxw: people who touch part along the picture's edges, flooded from the skeletons and what is nearer to the
+    others' than to this one."""
     seeds = np.where(odds < -2, 1, 0).astype(np.int32)
-    seeds[(odds > -2) & (_distance(bones) > 0.42 * unit)] = 2
+    away = _distance(bones)
+    seeds[(odds > -2) & (away > 0.42 * unit) & (away > _distance(others))] = 2
     seeds[others > 0] = 2
     seeds[bones > 0] = 3
     return cv2.watershed(cv2.bilateralFilter(picture, 5, 20, 3), seeds) == 2

@@ -40,7 +40,7 @@ def _outside(ground: StudioGround) -> tuple[np.ndarray, np.ndarray]:
     close = max(1.6, 3.0 * noise)
     wall = cv2.morphologyEx((gradient > max(0.7, 1.5 * noise)).astype(np.uint8), cv2.MORPH_CLOSE, _square(5)) > 0
     # A cast shadow keeps the ground's hue, is darker and has no sharp edge.
-    shadow = (ground.chroma < 3.5) & (ground.lightness < 0) & (ground.lightness > -30) & (gradient < 1.6)
+    shadow = (ground.tint < 3.5) & (ground.lightness < 0) & (ground.lightness > -30) & (gradient < 1.6)
     passable = ((distance < close) & ~wall) | ((distance < 0.6 * close) & (gradient < 0.5 + 0.3 * noise)) | shadow
     return _reached_from_rim(passable, gradient, distance, close), shadow
 
@@ -60,6 +60,8 @@ def _reached_from_rim(passable: np.ndarray, gradient: np.ndarray, distance: np.n
     largest, area = (tight[18].size - np.count_nonzero(x) for x in (tight[18], plain))
     if area > 0.72 * largest or largest > 0.85 * passable.size:
         return plain
+    if _share_of_rim(~tight[18]) > _share_of_rim(~plain) + 0.015:
+        return plain  # a noisy ground's own steps hold the disc back all around
     if area > 0.45 * largest and np.median(distance[~plain]) > 10:
         return plain  # a coloured garment; the rest are rims of JPEG blocks
     tight |= {radius: _rolled_in(room, radius) for radius in (5, 10)}
@@ -69,6 +71,11 @@ def _reached_from_rim(passable: np.ndarray, gradient: np.ndarray, distance: np.n
     beside = cv2.dilate((~plain).astype(np.uint8), _square(17)) > 0
     strength = cv2.dilate(gradient, _square(7))[outline & ~beside]
     return best if len(strength) < 400 or np.median(strength) > 0.42 else plain
+
+
+def _share_of_rim(region: np.ndarray) -> float:
+    """How much of the picture's rim lies in bool HxW."""
+    return float(np.concatenate([region[0], region[-1], region[:, 0], region[:, -1]]).mean())
 
 
 _ROOM_BEYOND = 20  # pixels of free room around the picture, more than the largest disc
@@ -110,7 +117,7 @@ def _peeled(mask: np.ndarray, ground: StudioGround) -> np.ndarray:
     offset = cv2.split(ground.lab - ground.colour)
     share = (offset[0] * lightness + offset[1] * a + offset[2] * b) / (strength + 1e-3)
     contrast = (strength > 15.0**2) & (weight > 1e-3)
-    pale = (coloured > 18.0**2) & (ground.chroma < 0.22 * cv2.sqrt(coloured))
+    pale = (coloured > 18.0**2) & (ground.tint < 0.22 * cv2.sqrt(coloured))
     pale &= (ground.lightness < 2) & (ground.lightness > -55)
     like_ground = contrast & ((ground.distance < max(3.5, 5 * ground.noise)) | (share < 0.28) | pale)
     reachable = np.pad(((mask == 0) | like_ground).astype(np.uint8), 1, constant_values=1)
@@ -138,10 +145,13 @@ def _with_open_holes(mask: np.ndarray, ground: StudioGround) -> np.ndarray:
     noise = ground.noise
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     solid = cv2.drawContours(np.zeros_like(mask), contours, -1, 1, -1)
-    if np.median(ground.distance[solid > 0]) < 8 + 3 * noise:
+    contrast = np.median(ground.distance[solid > 0])
+    if contrast < 8 + 3 * noise:
         return solid  # white cloth: a hole and a highlight look the same
+    # Cloth dims and tints what is seen through a narrow hole; where it is far from the ground, so may the hole be.
+    close = max(1.5, 2.2 * noise) if contrast < 25 else max(5.0, 3 * noise)
     x, y, wide, tall = cv2.boundingRect(solid)
-    like_ground = solid & (ground.distance < max(1.5, 2.2 * noise)).astype(np.uint8)
+    like_ground = solid & (ground.distance < close).astype(np.uint8)
     count, label, stats, centres = cv2.connectedComponentsWithStats(
         cv2.morphologyEx(like_ground, cv2.MORPH_OPEN, _square(5))
     )

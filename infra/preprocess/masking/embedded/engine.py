@@ -68,22 +68,24 @@ class Embedded(Engine[MaskInput, Mask]):
         logits, salient = self._classes(picture), self._saliency(picture)
         studio = by_colour.result()
         alpha = backed_alpha(studio, salient) if studio else None
-        on_studio = alpha is not None
         if alpha is None:
             # Two sizes see different things: their mean loses a garment on a busy ground less often than either.
             salient = (cv2.resize(salient, (FULL, FULL)) + self._careful_saliency(picture)) / 2
+            alpha = backed_alpha(studio, salient) if studio else None
+        on_studio = alpha is not None
+        if alpha is None:
             alpha = cut(picture, salient)
         classes = _probabilities(logits)
-        worn = is_worn(picture, alpha, classes)
-        if worn:
-            alpha = worn_alpha(picture, classes)
-        found = evidence(salient, classes, alpha, on_studio and not worn)
+        found = evidence(salient, classes, alpha, on_studio)
         if found < LEAST_EVIDENCE:
             return EngineError(
                 "no_garment",
                 "No garment was found in the picture. Use a photo of one garment, laid flat, on a hanger or worn, "
                 "that fills a good part of the picture.",
             )
+        worn = is_worn(picture, alpha, classes)
+        if worn:
+            alpha = worn_alpha(picture, classes)
         if scale < 1:
             alpha = cv2.resize(alpha, whole.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         return Mask(alpha, logits.astype(np.float16), kinds(alpha), found, worn)

@@ -41,7 +41,11 @@ class Skeleton:
             unit = max(np.hypot(*(corners[0] - corners[1])), 0.6 * torso)
         else:
             unit = 0.3 * np.ptp(points[known], 0).max(initial=0) if known.any() else 0
-        return cls([chosen(limb) for limb in limbs], corners, chosen(head), float(max(unit, 8.0)))
+        limbs = [chosen(limb) for limb in limbs]
+        if len(corners) == 4:  # thighs go on below the picture's rim, or where the knees are hidden
+            down = corners[2:].mean(0) - corners[:2].mean(0)
+            limbs = limbs[:2] + [np.vstack([leg, leg + down]) if len(leg) == 1 else leg for leg in limbs[2:]]
+        return cls(limbs, corners, chosen(head), float(max(unit, 8.0)))
 
     def scaled(self, factor: float) -> Skeleton:
         limbs = [limb * factor for limb in self.limbs]

@@ -21,7 +21,7 @@ class StudioGround:
     colour: np.ndarray  # HxWx3: the ground, also where the garment hides it
     noise: float  # median residual of the rim's pixels
     lightness: np.ndarray  # L above the ground's
-    chroma: np.ndarray  # distance from the ground in a, b
+    tint: np.ndarray  # distance in a, b from the ground's colour under as much light as here: none in a shadow
     distance: np.ndarray  # distance from the ground
     gradient: np.ndarray  # length of the colour's gradient, per pixel
 
@@ -32,8 +32,11 @@ class StudioGround:
         lab = cv2.cvtColor(smooth.astype(np.float32) * np.float32(1 / 255), cv2.COLOR_RGB2LAB)
         colour, noise = ground_colour(lab)
         lightness, a, b = cv2.split(lab - colour)
-        chroma = cv2.magnitude(a, b)
-        return cls(lab, colour, noise, lightness, chroma, cv2.magnitude(lightness, chroma), _gradient(lab))
+        distance = cv2.magnitude(lightness, cv2.magnitude(a, b))
+        # Less light shrinks L + 16, a and b in one proportion: they are cube roots of light, and differences of such.
+        dimmed = lightness / (colour[..., 0] + 16)
+        tint = cv2.magnitude(a - dimmed * colour[..., 1], b - dimmed * colour[..., 2])
+        return cls(lab, colour, noise, lightness, tint, distance, _gradient(lab))
 
 
 def ground_colour(lab: np.ndarray) -> tuple[np.ndarray, float]:

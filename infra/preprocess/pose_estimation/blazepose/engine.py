@@ -96,8 +96,6 @@ class BlazePose(Engine[PoseInput, Pose]):
         # Without a head or a hand to tell, exchanged sides are more often the network's error than a back view.
         if shows_back(best) and (agree < 0 or (agree == 0 and not head_in_picture)):
             best = turned_round(best)
-        elif agree < -0.8 and len(hands) == 2 and face is None and head_in_picture:
-            best = turned_round(best)
         if best is not body:
             body = best
             hands, face = self.hand.of_pose(picture, body.landmarks), self.face.of_pose(picture, body.landmarks)

@@ -61,6 +61,7 @@ Seen = tuple[Detection, Square]  # what the detector says, and of which region
 
 
 def _search(detect: PersonDetector, pose: PoseNetwork, picture: np.ndarray) -> list[Candidate]:
+    """Those whom the whole picture shows clearly, else or also those of its tiles, else the unclear of the whole."""
     seen = _seen(detect, picture, whole_square(picture), LEAST_WEAK_SCORE)
     found = _known_people(pose, picture, [one for one in seen if one[0].score >= LEAST_SCORE], [])
     largest = max((candidate.detection.square.side for candidate in found), default=0)
