@@ -28,6 +28,11 @@ READERS: dict[str, Callable[..., np.ndarray]] = {
 INPUT_PROBLEMS = ("bad_image", "not_found", "image_too_large", "unsupported_media_type", "invalid_request")
 ENGINE_PROBLEMS = ("internal", "overloaded", "engine_unavailable", "deadline_exceeded")
 
+ANSWER_HEADERS = {
+    "X-Engine": {"description": "Who made it", "required": True, "schema": {"type": "string"}},
+    "Server-Timing": {"description": "Milliseconds by step", "required": True, "schema": {"type": "string"}},
+}
+
 T = TypeVar("T")
 
 
@@ -38,7 +43,7 @@ def responses(media_types: dict[str, str], *codes: str) -> dict[int | str, dict[
     text = "; ".join(f"`{name}`: {what}" for name, what in media_types.items())
     said = problems.describe(*INPUT_PROBLEMS, *codes, *ENGINE_PROBLEMS)
     said[406] = {"description": "`Accept` names nothing that is offered", "content": said[415]["content"]}
-    return {200: {"description": text, "content": content}, **said}
+    return {200: {"description": text, "content": content, "headers": ANSWER_HEADERS}, **said}
 
 
 def settings_of(request: Request) -> Settings:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from infra.fleet import Fleet
 from infra.imaging.encode import encode_picture
+from infra.serving import problems
 from infra.serving.app import in_thread
 from infra.serving.context import Context, context
 from infra.serving.forms import OptionalUpload, RequestForm, Upload, read_body, read_form, request_body
@@ -172,6 +173,6 @@ for _service in (masking, human_parser, pose_estimation, densepose, viton):
     for _route in _service.router.routes:
         router.add_api_route(
             _route.path, _passed_through, methods=["POST"], summary=_route.summary, tags=list(_route.tags),
-            response_class=Response, responses=_route.responses | responses({}, "upstream_failed"),
+            response_class=Response, responses=_route.responses | problems.describe("upstream_failed"),
             openapi_extra=_route.openapi_extra, name=f"pass_{_route.name}",
         )  # fmt: skip

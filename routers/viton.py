@@ -37,7 +37,10 @@ router = APIRouter(tags=["try-on"])
 class SynthesizeForm(RequestForm):
     person: Upload = Field(description="The person's picture, 768x1024 as the proxy frames it, or any other size.")
     mask: Upload = Field(description="The person's alpha, as `POST /v1/mask` gives it; the size of `person`.")
-    parse: Upload = Field(description="CIHP parse map, as `POST /v1/parse` gives it; the size of `person`.")
+    parse: Upload = Field(
+        description="CIHP parse map, as `POST /v1/parse` gives it; the size of `person`.",
+        json_schema_extra={"contentMediaType": "image/png"},
+    )
     pose: Upload = Field(
         description="OpenPose JSON, as `POST /v1/pose` gives it.",
         json_schema_extra={"contentMediaType": "application/json"},

@@ -11,8 +11,10 @@ from infra.serving.engine import EngineError
 from infra.viton.geometric.back_view import back_of
 from infra.viton.geometric.body import measure_body
 from infra.viton.geometric.compose import BACK_NOTE, dress
+from infra.viton.geometric.depth import arms_in_front
 from infra.viton.geometric.light import exposure, fold_light
-from infra.viton.geometric.scene import scene_in
+from infra.viton.geometric.naked import naked_body
+from infra.viton.geometric.scene import old_garment, scene_in
 from infra.viton.geometric.warp import warp_upper
 from infra.viton.tryon import TryOnInput
 from tests.conftest import PEOPLE
@@ -80,6 +82,26 @@ def test_long_sleeve_covers_the_arm_down_to_the_wrist():
     elbow, wrist = inputs.pose.people[0][[3, 4], :2]
     x, y = np.rint(0.6 * elbow + 0.4 * wrist).astype(int)
     assert differs(inputs, picture)[y - 5 : y + 6, x - 5 : x + 6].mean() > 0.95
+
+
+@pytest.mark.parametrize("depth, behind", [(120.0, True), (-120.0, False)])
+def test_unseen_forearm_goes_behind_the_body_as_its_depth_says(depth, behind):
+    inputs = dressing("woman_tshirt_jeans", "longsleeve_check")
+    arm = inputs.parse == Cihp.LEFT_ARM
+    mask, parse = np.where(arm, np.uint8(0), inputs.mask), np.where(arm, np.uint8(0), inputs.parse)
+    people = inputs.pose.people.copy()
+    people[0, 7, :2] = people[0, [2, 5, 9, 12], :2].mean(0)  # the wrist in the middle of the torso
+    landmarks = np.zeros((33, 5), np.float32)
+    landmarks[[13, 15], 2] = depth
+    pose = replace(inputs.pose, people=people, landmarks=landmarks)
+    scene = scene_in(replace(inputs, mask=mask, parse=parse, pose=pose), np.s_[:, :])
+    body = measure_body(scene.points, scene.mask, scene.parse)
+    scene, old = old_garment(scene, body, "upper")
+    trunk = naked_body(scene.parse, body, legs_too=False).trunk > 0.5
+    far, near = arms_in_front(scene, body, old, trunk, (None, None))
+    left = far if far.side == 1 else near
+    assert left.behind == behind
+    assert (far.side == 1) == (depth > 0)  # the farther arm is laid first
 
 
 def test_things_held_stay_in_front():
@@ -192,12 +214,12 @@ def test_folds_of_plain_cloth_are_carried_over_and_stripes_are_not():
     dress_ = plain.parse == Cihp.DRESS
     drawn = 1 + 0.07 * np.sin(np.arange(plain.shape[1]) / 6.0)[None].repeat(plain.shape[0], 0)
     cloth = np.where(dress_[..., None], (drawn[..., None] * (200, 205, 215)).astype(np.uint8), plain.photo)
-    light = fold_light(replace(plain, photo=cloth), dress_)
+    light = fold_light(replace(plain, photo=cloth), dress_, span=150)
     inner = shrunk(dress_, 14)
     assert np.corrcoef(light[inner], drawn[inner])[0, 1] > 0.9
     assert light[inner].std() > 0.02
     assert 0.7 < light.min() <= light.max() < 1.2
-    assert (fold_light(striped, striped.parse == Cihp.UPPER_CLOTHES) == 1).all()
+    assert (fold_light(striped, striped.parse == Cihp.UPPER_CLOTHES, span=150) == 1).all()
 
 
 def test_exposure_follows_a_dim_photo_mildly():

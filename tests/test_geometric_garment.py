@@ -9,6 +9,7 @@ import pytest
 from infra.serving.engine import EngineError
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.garment_analysis import WORKING_SIDE, analyse_garment
+from infra.viton.geometric.garment_inside import inner_back, without_label
 from infra.viton.geometric.garment_outline import mirror_axis, tilt
 from tests.conftest import GARMENTS, SAMPLES, read_rgb
 from tests.dressing import garment_alpha, garment_of, kind_of
@@ -83,6 +84,49 @@ def test_inner_back_and_label_are_left_out(wardrobe: dict[str, Garment], name: s
     assert (garment.parts[0][label] < 20).mean() > 0.97
 
 
+# Depth of the front neckline in half neck widths, as the samples are drawn (make_garments.py: half, dip, ny).
+CREW, SCOOP, TANK = (205 - 142) / 72, (268 - 142) / 88, (272 - 142) / 78
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [("tshirt_dark", CREW), ("tshirt_white", CREW), ("tshirt_striped_print", CREW), ("longsleeve_check", CREW),
+     ("crop_top", SCOOP), ("tank_top", TANK)],
+)  # fmt: skip
+def test_the_neckline_is_the_front_one(wardrobe: dict[str, Garment], name: str, drawn: float) -> None:
+    """Not the back collar's seam above it, nor the front collar's below."""
+    line = wardrobe[name].neckline
+    depth = line[len(line) // 2, 1] - line[[0, -1], 1].mean()
+    assert depth / (line[-1, 0] - line[0, 0]) * 2 == pytest.approx(drawn, abs=0.12)  # reached 0.08
+
+
+def test_a_label_over_the_neckline_is_painted_over_and_stripes_are_not() -> None:
+    neckline = np.stack([np.linspace(100, 300, 41), 100 + 60 * (1 - np.linspace(-1, 1, 41) ** 2)], 1)
+    cloth = np.full((300, 400, 3), (20, 120, 60), np.uint8)
+    alpha = np.full((300, 400), 255, np.uint8)
+    labelled = cloth.copy()
+    labelled[140:168, 185:215] = 250
+    painted = without_label(labelled, alpha, neckline)
+    assert np.abs(painted[163:].astype(int) - cloth[163:]).max() < 30
+    striped = cloth.copy()
+    striped[::12] = striped[1::12] = striped[2::12] = 250
+    assert np.array_equal(without_label(striped, alpha, neckline), striped)
+
+
+def test_an_open_collar_shows_the_inside_between_its_flaps() -> None:
+    """A closed shape of shaded cloth under the curve goes; plain cloth, as of a turtleneck, stays."""
+    neckline = np.stack([np.linspace(100, 300, 41), 100 + 40 * (1 - np.linspace(-1, 1, 41) ** 2)], 1)
+    shirt = np.full((400, 400, 3), 200, np.uint8)
+    inside = cv2.fillPoly(np.zeros((400, 400), np.uint8), [np.int32([(130, 100), (270, 100), (200, 250)])], 1) > 0
+    shirt[inside] = 120
+    back = inner_back(shirt, neckline, collar=True)
+    assert (back[inside] > 127).mean() > 0.97
+    below = np.arange(400)[:, None] > 265
+    assert back[np.broadcast_to(below, back.shape)].max() == 0
+    plain = np.full((400, 400, 3), 200, np.uint8)
+    assert np.array_equal(inner_back(plain, neckline, collar=True), inner_back(plain, neckline, collar=False))
+
+
 @pytest.mark.parametrize("name", UPPER)
 def test_the_parts_hold_all_of_the_front(wardrobe: dict[str, Garment], name: str) -> None:
     garment = wardrobe[name]
@@ -154,6 +198,39 @@ def test_any_cloth_gets_some_structure(shape: str, kind: str) -> None:
     assert all(np.isfinite(p).all() for p in points)
     assert garment.sleeved == all(s is not None for s in garment.sleeves)
     assert garment.parts[0].shape == garment.alpha.shape
+
+
+def drawn(*left: tuple[int, int]) -> Garment:
+    """A garment of 768 x 1024 from its left outline, neck to hem, and the mirror image."""
+    outline = [*left, *((768 - x, y) for x, y in reversed(left))]
+    alpha = cv2.fillPoly(np.zeros((1024, 768), np.uint8), [np.int32(outline)], 255)
+    return analyse_garment(np.full((1024, 768, 3), 120, np.uint8), alpha, "upper")
+
+
+HANGING = ((384, 240), (310, 190), (230, 230), (150, 860), (215, 870), (240, 470), (240, 880), (384, 880))
+
+
+def test_hanging_sleeves_are_whole() -> None:
+    """Below the armpit a hanging sleeve crosses the armhole's line; it is sleeve all the same."""
+    garment = drawn(*HANGING)
+    assert garment.sleeved and garment.sleeve_index() > 1.1
+    for strip, part in zip(garment.sleeves, garment.parts[1]):
+        x, y = np.rint((strip.outer + strip.inner)[2:-1] / 2).astype(int).T
+        assert (part[y, x] > 250).all()
+        assert (garment.parts[0][y[4:], x[4:]] == 0).all()  # and no torso
+
+
+def test_sleeves_whose_cuffs_touch_the_body_are_sleeves() -> None:
+    bent = ((384, 230), (320, 200), (230, 225), (110, 480), (215, 800), (270, 780), (190, 500), (240, 430), (235, 860))
+    garment = drawn(*bent, (384, 860))
+    assert garment.sleeved and garment.sleeve_index() > 1.0
+
+
+def test_a_strapless_top_is_told_from_straps() -> None:
+    assert drawn((384, 330), (300, 300), (240, 300), (240, 700), (384, 700)).strapless
+    vest = drawn((384, 420), (330, 180), (270, 190), (270, 330), (235, 420), (240, 700), (384, 760))
+    assert not vest.strapless and not vest.sleeved
+    assert vest.armpit[:, 1] == pytest.approx([428, 428], abs=15)
 
 
 @pytest.mark.parametrize("alpha", [np.zeros((512, 384), np.uint8), np.eye(512, 384, dtype=np.uint8) * 100])

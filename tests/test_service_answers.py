@@ -255,6 +255,14 @@ def test_synthesize_from_arrays(service: Service, try_on_input: TryOnInput):
     np.testing.assert_array_equal(one_array(service.arrays(try_on_input, NPY)), result.picture)
 
 
+@of("viton")
+def test_a_back_view_is_dressed_and_the_answer_says_so(service: Service):
+    answer = service.post(files=try_on_files(), data={"view": "back"})
+    assert answer.status_code == 200 and "from behind" in answer.headers["x-notes"]
+    front = service.post(files=try_on_files(), data={"view": "front"})
+    assert (opened(answer) != opened(front)).any() and "behind" not in front.headers.get("x-notes", "")
+
+
 @pytest.mark.parametrize("name", PATHS)
 def test_accept_that_nothing_fits_is_406(fleet: RunningFleet, http: httpx.Client, name: str):
     answer = http.post(fleet.urls[name] + PATHS[name], files=good_files(name), headers={"Accept": "video/mp4"})

@@ -366,6 +366,22 @@ def test_two_requests_with_the_same_id_at_the_same_time(fleet: RunningFleet, htt
         np.testing.assert_allclose(neck, np.multiply((384, 384), height / 1024), atol=15)
 
 
+def test_more_requests_than_the_queue_holds_are_told_to_come_again(fleet: RunningFleet, http: httpx.Client):
+    body = arrays.encode_array(small_photo())
+
+    def ask(_: int) -> httpx.Response:
+        return post(fleet, http, "pose_estimation", content=body, headers={"Content-Type": NPY, "Accept": NPY})
+
+    with ThreadPoolExecutor(60) as pool:  # one runs, 32 wait
+        answers = list(pool.map(ask, range(60)))
+    assert sum(answer.status_code == 200 for answer in answers) >= 33
+    turned_away = [answer for answer in answers if answer.status_code != 200]
+    assert turned_away
+    for answer in turned_away:
+        assert "32 requests are waiting" in refused(answer, "overloaded") and answer.headers["retry-after"] == "1"
+    assert ask(0).status_code == 200
+
+
 def test_an_engine_that_does_not_exist_fails_at_start_with_the_names_of_those_that_do():
     env = os.environ | {"EVERYWEAR_MASKING_ENGINE": "nonsense"}
     done = subprocess.run(

@@ -86,3 +86,13 @@ def test_wrong_addresses_and_methods_are_problems(fleet: RunningFleet, http: htt
 @pytest.mark.parametrize("service", SERVICES)
 def test_nobody_is_told_what_server_this_is(fleet: RunningFleet, http: httpx.Client, service: str):
     assert "server" not in http.get(f"{fleet.urls[service]}/healthz").headers
+
+
+def test_the_proxy_describes_a_call_as_its_service_does(fleet: RunningFleet, http: httpx.Client):
+    passed = http.get(f"{fleet.proxy}/openapi.json").json()["paths"]
+    for service, path in PATHS.items():
+        own = http.get(f"{fleet.urls[service]}/openapi.json").json()["paths"][path]["post"]
+        there = passed[path]["post"]
+        assert there["requestBody"] == own["requestBody"] and there["summary"] == own["summary"]
+        assert there["responses"]["200"] == own["responses"]["200"] and own["responses"]["200"]["content"]
+        assert set(there["responses"]) == {*own["responses"], "502"}

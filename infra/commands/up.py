@@ -12,8 +12,10 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from infra import engines
 from infra.serving.settings import SERVICES, Settings
 from infra.serving.supervisor import Supervisor, address, command
+from infra.weights import MissingWeights, WeightsFolder
 
 READY_SECONDS = 120.0  # a service that has not come up by then will not
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,11 +28,27 @@ Then = Callable[[Settings], Awaitable[bool]]
 
 def run(settings: Settings, console: Console, then: Then | None = None) -> int:
     """Start every service, wait until all are ready, do `then`, serve until Ctrl-C or SIGTERM. Returns an exit code."""
+    try:
+        check_named_engines(settings)
+    except (engines.UnknownEngine, MissingWeights) as error:
+        console.print(f"[red]{error}[/]")
+        return 1
     taken = taken_addresses(settings)
     if taken:
         console.print(f"[red]In use already:[/] {', '.join(taken)}. Is the fleet running? See `everywear doctor`.")
         return 1
     return asyncio.run(_serve(settings, console, then))
+
+
+def check_named_engines(settings: Settings) -> None:
+    """What a setting names must be there: a service without its engine would be restarted for ever.
+
+    Raises `UnknownEngine` or `MissingWeights`.
+    """
+    folder = WeightsFolder(settings.weights) if settings.weights else WeightsFolder.default()
+    for service in SERVICES[:-1]:
+        if settings.engine(service) != "auto":
+            engines.choose(service, settings, folder.path)
 
 
 def taken_addresses(settings: Settings) -> list[str]:

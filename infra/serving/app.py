@@ -87,15 +87,29 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = problems.SCHEMA
-        anything = {"description": "Any error", "content": {problems.MEDIA_TYPE: {"schema": _PROBLEM}}}
         for path in schema["paths"].values():
             for operation in path.values():
-                operation["responses"].setdefault("default", anything)
+                operation["parameters"] = [*operation.get("parameters", []), *_REQUEST_HEADERS]
+                answers = operation["responses"]
+                for status, problem in problems.describe(*_ANYWHERE).items():
+                    answers.setdefault(str(status), problem)
+                for answer in answers.values():
+                    answer["headers"] = {**answer.get("headers", {}), "X-Request-ID": _REQUEST_ID}
         app.openapi_schema = schema
     return app.openapi_schema
 
 
-_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+_ANYWHERE = ("image_too_large", "invalid_request", "internal")  # what the shell around every call may answer
+_REQUEST_ID = {"description": "The request's id, given or made", "required": True, "schema": {"type": "string"}}
+_REQUEST_HEADERS = [
+    {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
+    for name, text, schema in (
+        ("X-Request-ID", "Echoed, logged and passed on.", {"type": "string", "pattern": "^[!-~]{1,128}$"}),
+        ("X-Deadline-Ms", "Milliseconds that the answer is worth waiting for.",
+         {"type": "integer", "minimum": 0, "maximum": 999_999_999}),
+        ("traceparent", "W3C trace context, passed on.", {"type": "string"}),
+    )
+]  # fmt: skip
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:

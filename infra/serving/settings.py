@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("masking", "human_parser", "pose_estimation", "densepose", "viton", "proxy")
@@ -78,5 +78,9 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """The process's settings, read once."""
-    return Settings()
+    """The process's settings, read once. Ends the process with a line for every one that cannot be."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"EVERYWEAR_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
+        raise SystemExit("\n".join(wrong)) from None

@@ -12,6 +12,7 @@ from infra.preprocess.human_parser.labels import ARMS
 # A slim adult's arm: half widths in spans at these places along it (0 shoulder, 1 elbow, 2 wrist, then the hand).
 PLACES = (0.0, 0.35, 0.8, 1.0, 1.25, 1.6, 2.0, 2.15, 2.35)
 HALF_WIDTHS = (0.135, 0.125, 0.105, 0.09, 0.094, 0.082, 0.060, 0.074, 0.085)
+ARMPIT = 0.4  # place from which on an arm hangs in front of the torso's cloth
 STATIONS = 40  # along the arm, the last ones on the back of the hand
 LIKELY = (0.65, 1.75)  # measured widths are believed within these multiples of the slim adult's
 SLEEVE_SLACK = 0.96  # an arm is narrower than its sleeve by at least this
@@ -27,20 +28,39 @@ class Arm:
     half: np.ndarray  # (n,) half its width there
     place: np.ndarray  # (n,) 0 at the shoulder, 1 at the elbow, 2 at the wrist
     radius: np.ndarray  # (3,) half width at mid upper arm, elbow and wrist
+    hem: float  # place down to which a sleeve hides it
     stoutness: float  # of its bare part against a slim adult's, 1 where none is seen
 
-    def zone(self, shape: tuple[int, int], grow: float = 1.0, start: float = 0.0) -> np.ndarray:
-        """bool HxW: the bare arm from place `start` on, `grow` times as thick; only a whole arm has a round end."""
-        first = int(np.searchsorted(self.place, start))
+    def across(self) -> np.ndarray:
+        """(n, 2) unit vectors across the line."""
+        return _across(self.line)
+
+    def zone(
+        self, shape: tuple[int, int], grow: float = 1.0, start: float = 0.0, end: float = np.inf
+    ) -> np.ndarray:  # fmt: skip
+        """bool HxW: the bare arm between two places, `grow` times thicker; round at the shoulder, else cut straight."""
+        first, last = np.searchsorted(self.place, (start, end))
+        last = max(last, first + 2)
         canvas = np.zeros(shape, np.uint8)
-        line, half = self.line[first:], self.half[first:] * grow
+        line, half = self.line[first:last], self.half[first:last] * grow
         across = _across(line) * half[:, None]
         strip = np.vstack([line + across, (line - across)[::-1]])
         cv2.fillPoly(canvas, [np.rint(strip * 16).astype(np.int32)], 255, cv2.LINE_8, 4)
         elbow = int(np.searchsorted(self.place, 1.0)) - first  # a bent strip may leave its elbow out
-        for at in {0, elbow} if first == 0 else {max(elbow, 0)}:
+        for at in {0 if first == 0 else elbow, elbow} & set(range(len(line))):
             cv2.circle(canvas, tuple(np.rint(line[at]).astype(int).tolist()), max(1, int(half[at])), 255, -1)
         return canvas > 0
+
+
+def cuff_place(arm: Arm, sleeve: np.ndarray) -> float:
+    """Place along the arm (0 shoulder, 2 wrist) where the sleeve ends, on its longest side."""
+    height, width = sleeve.shape
+    across = arm.across() * arm.half[:, None]
+    places = [ARMPIT]
+    for offset in (-0.6, 0.0, 0.6):
+        x, y = np.clip(np.rint(arm.line + offset * across).astype(int), 0, (width - 1, height - 1)).T
+        places.append(float(arm.place[sleeve[y, x] > 0.5].max(initial=ARMPIT)))
+    return max(places)
 
 
 def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span: float, build: float) -> Arm:
@@ -62,11 +82,13 @@ def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span
     ratio = reach.mean(1) / typical
     sure = bounded.all(1) & _well_inside(seen, typical, line) & (ratio > LIKELY[0]) & (ratio < LIKELY[1])
     stoutness = float(np.median(ratio[sure])) if sure.sum() > 3 else 1.0
-    ratio, offset, distance = _carried_on(ratio, (reach[:, 0] - reach[:, 1]) / 2, place, sure, build)
+    ratio, offset = _carried_on(ratio, (reach[:, 0] - reach[:, 1]) / 2, place, sure, build)
     expected = np.maximum((typical * ratio)[:, None] + offset[:, None] * (1, -1), 0.5 * typical[:, None])
     # A sleeve that fits shows the arm's own outline; a bulky one shows nothing but that the arm is thinner.
-    room = np.interp(distance, (0, 0.3), (1.0, ROOM))[:, None]
-    hidden = np.minimum(np.where(bounded, SLEEVE_SLACK * reach, expected), room * expected)
+    from_seen = np.abs(place[:, None] - place[seen][None]).min(1, initial=PLACES[-1])
+    room = np.interp(from_seen, (0, 0.35), (1.0, ROOM))[:, None]
+    sleeved = bounded & ~seen[:, None] & (reach.mean(1) > LIKELY[0] * typical)[:, None]
+    hidden = np.minimum(np.where(sleeved, SLEEVE_SLACK * reach, expected), room * expected)
     sides = np.where(sure[:, None], reach, hidden)
     sides = np.stack([_smooth(sides[:, 0]), _smooth(sides[:, 1])], 1)
     half = sides.mean(1)
@@ -75,8 +97,9 @@ def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span
     upto = max(int(np.searchsorted(place, 2.0)), int(hand[0]) + 1 if len(hand) else 0) + 1
     if len(hand):  # ends inside the hand, which is there already
         half[upto - 2 : upto] *= (0.88, 0.7)
+    hem = float(place[:upto][~seen[:upto]].max(initial=0.0))
     radius = np.interp((0.5, 0.95, 1.95), place, half)
-    return Arm(joints, middle[:upto], half[:upto], place[:upto], radius, stoutness)
+    return Arm(joints, middle[:upto], half[:upto], place[:upto], radius, hem, stoutness)
 
 
 def _well_inside(seen: np.ndarray, typical: np.ndarray, line: np.ndarray) -> np.ndarray:
@@ -88,23 +111,22 @@ def _well_inside(seen: np.ndarray, typical: np.ndarray, line: np.ndarray) -> np.
 
 def _carried_on(
     ratio: np.ndarray, offset: np.ndarray, place: np.ndarray, sure: np.ndarray, build: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stoutness against a slim adult, offset from the bone, and how far along the arm the nearest sure station is."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) stoutness against a slim adult, and offset from the bone in pixels, carried on from the sure stations."""
     build = float(np.clip(build, 0.9, 1.2))
     if sure.sum() < 2:
-        return np.full(len(place), build), np.zeros(len(place)), np.full(len(place), 2.0)
+        return np.full(len(place), build), np.zeros(len(place))
     known = place[sure]
     distance = np.abs(place[:, None] - known[None]).min(1)
     trust = 0.5 + 0.5 * np.exp(-distance / 0.8)
     return (
         np.interp(place, known, ratio[sure]) * trust + build * (1 - trust),
         np.interp(place, known, offset[sure]) * np.exp(-distance / 0.4),
-        distance,
     )
 
 
 def _stations(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (n, 2) along shoulder, elbow, wrist and a little on, the elbow rounded, and their places 0 to 2.12."""
+    """Points (n, 2) along shoulder, elbow, wrist and a little on, the elbow rounded, and their places."""
     place = np.linspace(0, PLACES[-1], STATIONS)
     points = np.vstack([joints, joints[2] + (joints[2] - joints[1])])
     line = np.stack([np.interp(place, range(4), points[:, k]) for k in (0, 1)], 1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from infra.preprocess.human_parser.labels import ARMS, LOWER, SHOES, UPPER, Cihp
+from infra.preprocess.human_parser.labels import ARMS, HEAD, LOWER, SHOES, UPPER, Cihp
 from infra.viton.geometric.back_view import back_of
 from infra.viton.geometric.body import Body, measure_body
 from infra.viton.geometric.depth import arms_in_front, hair_and_head
 from infra.viton.geometric.fit_lower import waist_level
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.light import contact_shadow, exposure, fold_light, roundness
-from infra.viton.geometric.naked import naked_body, without_legs_above
+from infra.viton.geometric.naked import inside_sleeves, naked_body, without_legs_above
 from infra.viton.geometric.scene import OldGarment, Scene, held_things, old_garment, scene_in, working_box
 from infra.viton.geometric.undress import undress
 from infra.viton.geometric.warp import Layer, warp_lower, warp_upper
@@ -46,9 +46,9 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     naked = naked_body(scene.parse, body, legs_too=garment.kind == "dress")
     if garment.kind == "dress":
         naked = without_legs_above(naked, body.below(scene.shape), 1.1 * body.torso, covered)
-    bare = undress(scene, body, old, covered, naked)
-    light = fold_light(scene, old.gone) * exposure(scene)
     alphas = [None if sleeve is None else sleeve.alpha for sleeve in sleeves]
+    bare = undress(scene, body, old, covered, inside_sleeves(naked, body, alphas, covered))
+    light = fold_light(scene, old.gone, body.span) * exposure(scene)
     arms = arms_in_front(scene, body, old, naked.trunk > 0.5, alphas)
     sleeved = [arm for arm in arms if sleeves[arm.side] is not None]
 
@@ -83,7 +83,7 @@ def dress_below(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     covered = _covered(hips, *legs)
     naked = without_legs_above(naked_body(scene.parse, body, legs_too=True), level, waist, covered)
     bare = undress(scene, body, old, covered, naked)
-    light = fold_light(scene, gone) * exposure(scene)
+    light = fold_light(scene, gone, body.span) * exposure(scene)
     canvas = bare.picture.copy()
     _darken(canvas, contact_shadow(covered, bare.mask, 0.012 * body.span))
     apart = np.clip((level - 1.25 * body.torso) / (0.4 * body.torso), 0, 1)
@@ -91,7 +91,8 @@ def dress_below(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
         if leg is not None:
             _put(canvas, leg, light * (1 - (1 - roundness(leg.alpha, body.span, 0.2)) * apart))
     _put(canvas, hips, light * roundness(covered, body.span))
-    front = np.isin(scene.parse, (*ARMS, *UPPER, Cihp.HAIR, Cihp.FACE, *SHOES, Cihp.TORSO_SKIN)) | of_top
+    front = np.isin(scene.parse, (*HEAD, *ARMS, *UPPER, Cihp.TORSO_SKIN, Cihp.GLOVE, *SHOES)) | of_top
+    front |= held_things(scene, body)
     _show(canvas, scene.photo, cv2.GaussianBlur(front.astype(np.float32), (0, 0), 0.9))
     return _only_changed(canvas, scene, bare.changed | (covered > 0))
 

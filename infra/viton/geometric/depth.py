@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 
 from infra.preprocess.human_parser.labels import ARMS, Cihp
-from infra.viton.geometric.arms import Arm, limb_zone
+from infra.viton.geometric.arms import ARMPIT, cuff_place, limb_zone
 from infra.viton.geometric.body import LIMBS, Body
 from infra.viton.geometric.fill import local_mean
 from infra.viton.geometric.scene import OldGarment, Scene
 
-ARMPIT = 0.4  # of the upper arm: from there on an arm hangs in front of the torso's cloth
+SLANT = 0.2  # places that a cuff's far side lies beyond its middle
+SHRED = 0.025  # spans: half the width of what is no arm
 HAND = 0.65  # of the forearm: how far from the wrist the finger tips are
 _LANDMARKS = {3: 14, 4: 16, 6: 13, 7: 15}  # BODY_25 elbows and wrists -> BlazePose landmarks
 
@@ -55,20 +56,19 @@ def _arm(
     inside = (lower & trunk).sum() / max(lower.sum(), 1)
     behind = bool(inside > 0.35 and hand.sum() < 0.3 * radius[2] ** 2 and (depth > 0 or not body.seen[side]))
     # Skin of an arm comes before the torso's cloth from the armpit on, in a sleeve from its cuff on.
-    start = ARMPIT if sleeve is None else _cuff(arm, sleeve)
+    start = ARMPIT if sleeve is None else cuff_place(arm, sleeve)
     around = arm.zone(scene.shape, grow=1.7, start=min(start, 1.9)) | hand_zone
-    bare = visible & around
-    if not behind:
-        bare |= arm.zone(scene.shape, start=min(start, 1.9)) & old.gone
+    bare = _without_shreds(visible, body.span) & around | visible & hand_zone
+    if not behind and arm.hem > start:
+        bare |= arm.zone(scene.shape, start=min(start, 1.9), end=arm.hem + SLANT) & old.gone
     return ArmInFront(side, _soft(bare), _soft(hand), beyond, behind, depth)
 
 
-def _cuff(arm: Arm, sleeve: np.ndarray) -> float:
-    """Place along the arm (0 shoulder, 2 wrist) where the sleeve ends."""
-    height, width = sleeve.shape
-    x, y = np.clip(np.rint(arm.line).astype(int), 0, (width - 1, height - 1)).T
-    inside = np.flatnonzero(sleeve[y, x] > 0.5)
-    return float(arm.place[inside[-1]]) if len(inside) else ARMPIT
+def _without_shreds(visible: np.ndarray, span: float) -> np.ndarray:
+    """bool HxW: no slips of shadow beside an arm that the parser took for skin; they are thinner than any arm."""
+    size = 2 * max(1, round(SHRED * span)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return cv2.morphologyEx(visible.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
 
 
 def _hand_zone(scene: Scene, body: Body, side: int) -> np.ndarray:

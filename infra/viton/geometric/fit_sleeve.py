@@ -145,7 +145,7 @@ def _edges(
     hanging = bone.flesh + EASE + INSIDE * slack + np.maximum(-corner, 0)
     inside = bone.points - bone.across * hanging[:, None]
     over = _over_the_shoulder(bone, body, side, root[0], outside)
-    under = _beside_the_body(_joined(bone, root[1], inside, pit), bone, body, side, root[1])
+    under = _joined(bone, root[1], _beside_the_body(inside, INSIDE * slack, bone, body, side, root[1]), pit)
     return (
         interpolate(np.linspace(0, end, ROWS), bone.place, over),
         interpolate(np.linspace(pit, inner_end, ROWS), bone.place, under),
@@ -175,8 +175,10 @@ def _joined(bone: _Bone, armpit: np.ndarray, inside: np.ndarray, pit: float) -> 
     return led * (1 - share) + inside * share
 
 
-def _beside_the_body(inside: np.ndarray, bone: _Bone, body: Body, side: int, armpit: np.ndarray) -> np.ndarray:
-    """Upper arm's cloth hangs beside the torso, not before it: no farther in than the armpit."""
+def _beside_the_body(
+    inside: np.ndarray, slack: np.ndarray, bone: _Bone, body: Body, side: int, armpit: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """The upper arm's slack hangs beside the torso, not before it: no farther in than the armpit."""
     out = body.right * (1 if side == 1 else -1)
-    too_far = np.maximum((armpit - inside) @ out, 0) * np.clip((1.1 - bone.place) / 0.3, 0, 1)
+    too_far = np.clip((armpit - inside) @ out, 0, slack) * np.clip((1.1 - bone.place) / 0.3, 0, 1)
     return inside + too_far[:, None] * out

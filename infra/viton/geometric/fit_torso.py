@@ -15,6 +15,7 @@ WAIST_LEVEL = 0.6  # of the torso, from neck to hips
 LONGEST_TOP = 1.24  # torsos below the neck: where long tops are made to end ...
 MOST_SHORTENED = 0.8  # ... unless that takes more of their length than this leaves: tunics, and dresses sent as tops
 WIDEST = 1.16  # spans that a garment's shoulders stand for when its length is told from its width
+STRAPLESS_LEVEL = 0.22  # spans below the neck: the top of what hangs from no shoulder
 ARMPIT_LEVEL = 0.26  # spans below the neck: no armhole ends higher
 # Control points of the middle: an upright lattice that is a similarity, so that prints stay as they were drawn.
 LATTICE_ROWS, LATTICE_COLUMNS = (0.15, 0.4, 0.7, 1.0), (-0.45, 0.0, 0.45)  # of neck to hem; of half the chest
@@ -87,6 +88,12 @@ def _shoulder_line(garment: Garment, body: Body, scale: float) -> tuple[list[np.
     source, target = [], []
     for side in (0, 1):
         neck, shoulder = garment.neck[side], garment.shoulder[side]
+        shares = np.array(SHOULDER_SHARES)[:, None]
+        source += [neck, shoulder, *(neck + shares * (shoulder - neck))]
+        if garment.strapless:
+            across = (np.array(source[-2 - len(shares) :])[:, 0] - garment.axis) * scale
+            target += list(body.at(across, np.full(len(across), STRAPLESS_LEVEL * body.span)))
+            continue
         tip_across = abs(float((body.tip[side] - body.neck) @ body.right))
         side_across = abs(float((body.neck_side[side] - body.neck) @ body.right))
         least, most = 1.02 * side_across, max(0.92 * tip_across, 1.02 * side_across)
@@ -96,11 +103,9 @@ def _shoulder_line(garment: Garment, body: Body, scale: float) -> tuple[list[np.
             want = np.clip(abs(shoulder[0] - garment.axis) * scale, across + 6, max(tip_across, across + 6))
             tip = _on_shoulder(body, side, float(want))
         tip = _lifted(body, tip, _rise(body, tip))
-        shares = np.array(SHOULDER_SHARES)[:, None]
         between = neck_target + shares * (tip - neck_target)
         rises = [_rise(body, q) for q in between]
         # Beside the neck nothing shows how high the shoulder stands: as high as the point next to it.
-        source += [neck, shoulder, *(neck + shares * (shoulder - neck))]
         target += [_lifted(body, neck_target, rises[0]), tip, *map(_lifted, [body] * len(rises), between, rises)]
     return source, target
 

@@ -55,6 +55,12 @@ class Garment:
     def sleeved(self) -> bool:
         return self.sleeves[0] is not None and self.sleeves[1] is not None
 
+    @property
+    def strapless(self) -> bool:
+        """Held up by the chest alone: a wide neckline straight between the armpits."""
+        wide = self.neck[1, 0] - self.neck[0, 0] > 0.8 * self.shoulders
+        return not self.sleeved and bool(wide) and self.shoulders > 0.9 * self.chest
+
     def sleeve_length(self) -> float:
         """Along the outside, mean of the pair; 0 without sleeves."""
         return float(np.mean([polyline_length(s.outer) if s else 0.0 for s in self.sleeves]))

@@ -11,6 +11,7 @@ FLAP_AREA = (0.08, 2.0)  # squared half widths
 INNER_CLOTH = (12, 6, 6)  # 8-bit Lab: how far the inner back's colour wanders from its middle
 INNER_SHADE = 8  # 8-bit L: an inner back met below other cloth is darker than that by this
 LABEL_DROP, LABEL_COLUMNS = 0.14, 11  # half widths below the neckline; of its 41 columns to either side
+LABEL_WIDTH, LABEL_OFF = 0.75, 0.15  # of the columns looked at: what is wider, or less in the middle, is a pattern
 LABEL_CONTRAST = 22.0  # Lab
 
 
@@ -92,8 +93,13 @@ def without_label(rgb: np.ndarray, alpha: np.ndarray, neckline: np.ndarray) -> n
         return rgb
     off = np.linalg.norm(lab - np.median(lab[collar], axis=0), axis=2) > LABEL_CONTRAST
     _, tags = cv2.connectedComponents((off & collar).astype(np.uint8))
-    odd = np.isin(tags, np.unique(tags[off & collar & (below < 3)]))  # a label comes over the line
-    if not 0 < odd.mean(where=collar) < 0.4:  # more is a pattern
+    # A label comes over the line in its middle and ends to both sides; stripes and prints come anywhere or go on.
+    over = np.setdiff1d(np.unique(tags[off & collar & (below < 3)]), np.unique(tags[:, [0, -1]]))
+    if not len(over):
+        return rgb
+    odd = tags == over[np.argmax(np.bincount(tags.ravel())[over])]
+    columns = np.flatnonzero(odd.any(0)) / (x1 - x0) - 0.5
+    if columns[-1] - columns[0] > LABEL_WIDTH or abs(columns[[0, -1]].mean()) > LABEL_OFF:
         return rgb
     label = cv2.dilate(odd.astype(np.uint8), np.ones((5, 5), np.uint8))
     label[(below < -4) | (alpha[window] < 200)] = 0

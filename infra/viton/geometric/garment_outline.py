@@ -9,6 +9,7 @@ from infra.viton.geometric.polyline import polyline_length, resample
 
 TILTS = np.arange(-20, 21, 2)  # degrees that a garment may lie askew
 TILT_SIZE = 96  # pixels: symmetry is judged on a mask this large
+GAP_AREA, GAP_OFF = 0.003, 0.3  # of the cloth's area; of half the width: such holes part sleeve and body
 LEAST_OPENING = 0.12  # of the garment's width: smaller dips of the top edge are a collar's folds
 
 
@@ -85,19 +86,47 @@ def chord_normal(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def bays(path: np.ndarray) -> list[tuple[int, int, float]]:
-    """(start, end, depth) of each bay between the path and its convex hull."""
+    """(start, end, depth) of each bay between the path and its convex hull.
+
+    The depth of a narrow bay is half the way along its shores: a slit may run beside the outline.
+    """
     hull = np.sort(cv2.convexHull(path.astype(np.float32)[:, None], returnPoints=False)[:, 0])
     found = []
     for start, end in zip(hull[:-1], hull[1:]):
         if end - start >= 4:
-            depth = -((path[start : end + 1] - path[start]) @ chord_normal(path[start], path[end]))
-            found.append((int(start), int(end), float(depth.max())))
+            stretch = path[start : end + 1]
+            depth = float((-(stretch - path[start]) @ chord_normal(path[start], path[end])).max())
+            slit = (polyline_length(stretch) - float(np.hypot(*(path[end] - path[start])))) / 2
+            found.append((int(start), int(end), max(depth, slit)))
     return found
 
 
 def first_row(column: np.ndarray) -> int:
     """Row of the first set pixel of a column; the last row where there is none."""
     return int(column.argmax()) if column.any() else len(column) - 1
+
+
+def with_gaps_opened(mask: np.ndarray, axis: float) -> np.ndarray:
+    """bool HxW: the mask with a cut from each gap between sleeve and body, where a cuff touches the body, outwards."""
+    outside = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
+    count, tags, stats, centres = cv2.connectedComponentsWithStats(outside, connectivity=4)
+    if count <= 2:
+        return mask
+    opened = mask.astype(np.uint8)
+    open_y, open_x = np.nonzero((tags == tags[0, 0])[1:-1, 1:-1])
+    reach = float(np.abs(np.flatnonzero(mask.any(0)) - axis).max())
+    for gap in range(1, count):
+        upright = stats[gap, cv2.CC_STAT_HEIGHT] > stats[gap, cv2.CC_STAT_WIDTH]
+        beside = abs(centres[gap][0] - 1 - axis) > GAP_OFF * reach
+        if gap == tags[0, 0] or not upright or not beside or stats[gap, cv2.CC_STAT_AREA] < GAP_AREA * mask.sum():
+            continue
+        rows, columns = np.nonzero(tags == gap)
+        x, y = int(columns[rows.argmax()]) - 1, int(rows.max()) - 1
+        below = open_y > y
+        if below.any():
+            nearest = int(np.argmin(np.where(below, (open_x - x) ** 2 + (open_y - y) ** 2, 1 << 40)))
+            cv2.line(opened, (x, y), (int(open_x[nearest]), int(open_y[nearest])), 0, 3)
+    return opened > 0
 
 
 def neck_opening(mask: np.ndarray, axis: float) -> np.ndarray | None:

@@ -30,14 +30,17 @@ def sleeve_alphas(
             continue
         beyond = _beyond_armhole(x, y, shoulder[side], armpit[side], 1 if side == 0 else -1)
         inner = _torso_zone(alpha.shape, axis, shoulder[side], armpit[side], sides[side])
-        zone = _sleeve_zone(strip, inner, max(3, int(FRILL * chest)), int(overlap))
-        fade = np.clip(1 + beyond / overlap, 0, 1)
+        own = _filled(alpha.shape, np.vstack([strip.outer, strip.inner[::-1]]))
+        zone = _sleeve_zone(own, strip, inner, max(3, int(FRILL * chest)), int(overlap))
+        above = y <= armpit[side][1]  # a hanging sleeve crosses the armhole's line below the armpit
+        fade = np.where(above, np.clip(1 + beyond / overlap, 0, 1), 1)
         parts[side] = (alpha * zone * fade * (1 - back / 255.0)).astype(np.uint8)
         # At its ends the overlap would stand out over the shoulder's slope and under a lifted arm.
         down = (y - shoulder[side][1]) / max(armpit[side][1] - shoulder[side][1], 1)
         reach = overlap * np.clip(3 * np.minimum(down, 1 - down), 0, 1)
-        under = np.clip((reach - beyond) / (0.3 * overlap), 0, 1) * zone
-        soft = cv2.GaussianBlur(cv2.dilate(inner, np.ones((7, 7), np.uint8)).astype(np.float32), (0, 0), 2.0)
+        under = np.where(above, np.clip((reach - beyond) / (0.3 * overlap), 0, 1), 0) * zone
+        wide = cv2.dilate(inner, np.ones((7, 7), np.uint8)) & (1 - (own & (1 - inner)))
+        soft = cv2.GaussianBlur(wide.astype(np.float32), (0, 0), 1.5)
         half = x <= axis if side == 0 else x >= axis
         torso *= np.where(half, np.maximum(soft, under), 1)
     return np.clip(torso, 0, 255).astype(np.uint8), (parts[0], parts[1])
@@ -50,10 +53,13 @@ def _beyond_armhole(x: np.ndarray, y: np.ndarray, shoulder: np.ndarray, armpit: 
     return out * ((x - shoulder[0]) * -line[1] + (y - shoulder[1]) * line[0]) / length
 
 
-def _sleeve_zone(strip: Strip, torso: np.ndarray, frill: int, overlap: int) -> np.ndarray:
+def _filled(shape: tuple[int, int], outline: np.ndarray) -> np.ndarray:
+    """uint8 HxW, 1 inside a polygon (n, 2)."""
+    return cv2.fillPoly(np.zeros(shape, np.uint8), [np.rint(outline).astype(np.int32)], 1)
+
+
+def _sleeve_zone(own: np.ndarray, strip: Strip, torso: np.ndarray, frill: int, overlap: int) -> np.ndarray:
     """float32 HxW: the strip with what frills stand off it, and with the torso's cloth beside the armhole only."""
-    outline = np.vstack([strip.outer, strip.inner[::-1]])
-    own = cv2.fillPoly(np.zeros_like(torso), [np.rint(outline).astype(np.int32)], 1)
     wide = cv2.dilate(own, np.ones((2 * frill + 1, 2 * frill + 1), np.uint8)) & (1 - torso)
     root = np.rint(np.stack([strip.outer[0], strip.inner[0]])).astype(np.int32)
     seam = cv2.line(np.zeros_like(torso), *(tuple(p.tolist()) for p in root), 1, 2 * overlap)
@@ -66,10 +72,9 @@ def _torso_zone(
     shape: tuple[int, int], axis: float, shoulder: np.ndarray, armpit: np.ndarray, side: np.ndarray
 ) -> np.ndarray:
     """uint8 HxW, 0 or 1: the torso's side of armhole and side seam."""
-    zone = np.zeros(shape, np.uint8)
     low, tail = side[-1], 0.1 * shape[0]
     corners = [shoulder, armpit, *side, (low[0], low[1] + tail), (axis, low[1] + tail), (axis, 0), (shoulder[0], 0)]
-    return cv2.fillPoly(zone, [np.rint(np.array(corners)).astype(np.int32)], 1)
+    return _filled(shape, np.array(corners))
 
 
 def leg_alphas(
@@ -83,8 +88,7 @@ def leg_alphas(
     hips = (alpha * ramp[:, None]).astype(np.uint8)
     middle, strips = int(round(axis)), []
     for side, leg in enumerate(legs):
-        zone = np.zeros_like(alpha)
-        cv2.fillPoly(zone, [np.rint(np.vstack([leg.outer, leg.inner[::-1]])).astype(np.int32)], 255)
+        zone = 255 * _filled(alpha.shape, np.vstack([leg.outer, leg.inner[::-1]]))
         zone = cv2.dilate(zone, np.ones((7, 7), np.uint8))
         half = slice(None, middle) if side == 0 else slice(middle, None)
         zone[max(0, int(seam) - 2 * FADE) : int(seam), half] = 255

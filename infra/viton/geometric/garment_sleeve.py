@@ -30,6 +30,8 @@ def find_armpit(path: np.ndarray, axis: float, height: float) -> int | None:
         if normal[1] > 0.8:  # opens downwards: hem and cuff side by side
             far = axis - stretch[:, 0] > 0.4 * (axis - path[:, 0].min())
             corner = start + int(np.argmax(np.where(far, (path[start] - stretch) @ normal, -np.inf)))
+        elif depth > 2 * np.hypot(*(path[end] - path[start])):  # a slit
+            corner = start + int(np.argmin(stretch[:, 1]))
         else:
             corner = start + furthest(stretch, tuple(np.array([0.82, -0.57]) - normal))
         # Low down only a notch between hem and cuff can be one: cloth hangs on both sides of it.

@@ -7,7 +7,7 @@ import numpy as np
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.garment_inside import inner_back, without_label
 from infra.viton.geometric.garment_neckline import find_neckline
-from infra.viton.geometric.garment_outline import mirror_axis, neck_opening
+from infra.viton.geometric.garment_outline import mirror_axis, neck_opening, with_gaps_opened
 from infra.viton.geometric.garment_side import ARMHOLE_DEPTH, LOW_ARMPIT, Side, analyse_side, armpit_depth
 from infra.viton.geometric.garment_sleeve import crease_map
 from infra.viton.geometric.strip import Strip
@@ -19,7 +19,7 @@ def analyse_upper(picture: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, kind:
     """Structure of an upper garment or dress. `picture`, `rgb` uint8 HxWx3, `alpha` uint8 HxW."""
     mask = alpha > 127
     axis = mirror_axis(mask)
-    left, right = _both_sides(mask, axis, crease_map(picture))
+    left, right = _both_sides(with_gaps_opened(mask, axis), axis, crease_map(picture))
     width = mask.shape[1]
 
     def pair(name: str) -> np.ndarray:
@@ -63,6 +63,11 @@ def _both_sides(mask: np.ndarray, axis: float, creases: np.ndarray) -> tuple[Sid
         depth = [(side.armpit[1] - side.shoulder[1]) / max(chest, 1) for side in sides]
         if abs(depth[0] - depth[1]) > DISAGREE:
             worse = int(np.argmax(np.abs(np.array(depth) - ARMHOLE_DEPTH)))
+    else:  # a misread strap: the armpit lies next to its top
+        chest = max(sum(a - side.armpit[0] for (_, a, _), side in zip(views, sides)), 1)
+        depth = [(side.armpit[1] - side.shoulder[1]) / chest for side in sides]
+        if abs(depth[0] - depth[1]) > DISAGREE:
+            worse = int(np.argmin(depth))
     if worse is not None:
         better = sides[1 - worse]
         sides[worse] = better.moved(views[worse][1] - views[1 - worse][1])

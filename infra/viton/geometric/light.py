@@ -8,10 +8,11 @@ import numpy as np
 from infra.viton.geometric.scene import Scene
 
 RIM_DARKER = 0.14  # how much cloth darkens where it turns away towards its outline
+SEAM = 0.04  # spans beside the old garment's edge whose seams and shadows are no folds
 CONTACT = 0.22  # how much cloth darkens what it lies on, beside its edge
 
 
-def fold_light(scene: Scene, gone: np.ndarray) -> np.ndarray:
+def fold_light(scene: Scene, gone: np.ndarray, span: float) -> np.ndarray:
     """float32 HxW factor around 1: folds and side light of the old garment, as far as it is plain and not dark.
 
     Worked out at half the size: folds are broader than a pixel.
@@ -19,7 +20,8 @@ def fold_light(scene: Scene, gone: np.ndarray) -> np.ndarray:
     shape = scene.shape
     half = (shape[1] // 2, shape[0] // 2)
     inner = cv2.resize(gone.astype(np.uint8), half, interpolation=cv2.INTER_NEAREST)
-    inner = cv2.erode(inner, np.ones((5, 5), np.uint8)) > 0
+    seam = 2 * max(2, round(SEAM * span / 2)) + 1
+    inner = cv2.erode(np.pad(inner, 1), np.ones((seam, seam), np.uint8))[1:-1, 1:-1] > 0
     small = cv2.cvtColor(cv2.resize(scene.photo, half, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
     lab = small.astype(np.float32)
     strength = _plainness(lab, inner)

@@ -12,6 +12,7 @@ from infra.viton.geometric.scene import Scene
 
 WAIST = 0.80  # of the torso: where trousers and skirts begin, measured on people whose waistband is seen
 LOWEST_WAISTBAND = 0.89  # of the torso: what begins lower begins under the top
+WEDGE = 0.15  # spans above the seen cloth that a slanted hem may cover
 MIDRIFF = 0.3  # of the lower garment's width with skin above it: its upper edge is seen
 
 
@@ -20,8 +21,8 @@ def waist_of(scene: Scene, body: Body, below: np.ndarray) -> float:
     columns = np.flatnonzero(below.sum(0) > 0.08 * body.span)
     if not len(columns):
         return WAIST * body.torso
-    margin = 0.2 * np.ptp(columns)
-    columns = columns[(columns >= columns[0] + margin) & (columns <= columns[-1] - margin)]
+    left, right = np.percentile(columns, (20, 80))
+    columns = columns[(columns >= left) & (columns <= right)]  # corners are cut round
     rows = below[:, columns].argmax(0)
     begins = float(np.median((rows - body.neck[1]) * body.down[1] + (columns - body.neck[0]) * body.down[0]))
     above = scene.parse[np.clip(rows - int(0.04 * body.span), 0, None), columns]
@@ -34,29 +35,40 @@ def lower_zone(scene: Scene, body: Body, below: np.ndarray, naked: Naked, waist:
     canvas = below.astype(np.uint8) * np.uint8(255)
     rows = np.flatnonzero(below.sum(1) > 0.3 * body.span)
     level = waist - 0.03 * body.torso
-    k = int(np.abs(body.levels - level).argmin())
     if len(rows):
         extents = np.array([np.flatnonzero(below[y])[[0, -1]] for y in rows[:24]], float)
         left, right = np.median(extents, 0)
         y = float(rows[0]) + 12
+        k = int(np.abs(body.levels - level).argmin())
         corners = [body.at(out * 1.02 * body.naked_half(side)[k], level) for side, out in enumerate((-1, 1))]
         if min(q[1] for q in corners) < y - 24:
             taper = np.array([*corners, [right, y], [left, y]])
             cv2.fillConvexPoly(canvas, np.rint(taper).astype(np.int32), 255)
+    # A slanted hem leaves a wedge between the waist and the cloth that is seen.
+    reach = max(1, round(WEDGE * body.span))
+    wedge = cv2.dilate(below.astype(np.uint8), np.ones((reach + 1, 1), np.uint8), anchor=(0, 0)) > 0
+    canvas[wedge & (naked.trunk > 0.5) & (body.below(scene.shape) > waist)] = 255
     return rounded(canvas, 0.03 * body.span) * (naked.arms == 0)
 
 
 def lower_fill(scene: Scene, below: np.ndarray, zone: np.ndarray) -> np.ndarray:
     """float32 HxWx3: the lower garment mirrored at its upper edge, wherever `zone` goes beyond it."""
-    height = scene.shape[0]
-    first = np.where(below.any(0), below.argmax(0), height - 1)
-    reached = np.flatnonzero(below.any(0))
-    first = np.interp(np.arange(len(first)), reached, first[reached]) if len(reached) else first
-    first = cv2.blur(first.astype(np.float32)[None], (15, 1))[0].astype(int)
-    y, x = np.nonzero((zone > 0) & ~below)
-    source = np.clip(2 * first[x] + 6 - y, 0, height - 1)
-    column = x if not len(reached) else np.clip(x, reached[0] + 4, max(reached[-1] - 4, reached[0] + 4))
-    source = np.where(below[source, column], source, np.clip(first[column] + 12, 0, height - 1))
+    height, width = scene.shape
     mirrored = scene.photo.astype(np.float32)
+    reached = np.flatnonzero(below.any(0))
+    if not len(reached):
+        return mirrored
+    first = np.interp(np.arange(width), reached, below.argmax(0)[reached])
+    first = cv2.blur(first.astype(np.float32)[None], (15, 1))[0].astype(int)
+    # Columns beside the cloth, or between two legs, borrow from the nearest one that has cloth under its upper edge.
+    whole = np.flatnonzero(below[np.clip(first + 12, 0, height - 1), np.arange(width)])
+    whole = whole if len(whole) else reached
+    near = np.clip(np.searchsorted(whole, np.arange(width)), 1, max(len(whole) - 1, 1))
+    before, after = whole[near - 1], whole[np.minimum(near, len(whole) - 1)]
+    nearest = np.where(np.arange(width) - before <= after - np.arange(width), before, after)
+    y, x = np.nonzero((zone > 0) & ~below)
+    column = nearest[x]
+    source = np.clip(2 * first[column] + 6 - y, 0, height - 1)
+    source = np.where(below[source, column], source, np.clip(first[column] + 12, 0, height - 1))
     mirrored[y, x] = scene.photo[source, column]
     return mirrored

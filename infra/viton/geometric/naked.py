@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from infra.preprocess.human_parser.labels import ARMS
-from infra.viton.geometric.arms import limb_zone
+from infra.viton.geometric.arms import cuff_place, limb_zone
 from infra.viton.geometric.body import Body
 
 NOTCH = 0.12  # spans: how wide a notch between a bare arm and its continuation is closed
@@ -50,6 +51,18 @@ def without_legs_above(naked: Naked, level: np.ndarray, waist: float, covered: n
     worn = level[covered > 0.5]
     hem = float(np.percentile(worn, 98)) if len(worn) else waist
     return replace(naked, whole=np.where((level > waist) & (level < hem), naked.arms, naked.whole))
+
+
+def inside_sleeves(naked: Naked, body: Body, sleeves: Sequence[np.ndarray | None], covered: np.ndarray) -> Naked:
+    """No slivers of filled skin beyond the outside of a new sleeve, above its cuff. All maps float32 HxW, 0 to 1."""
+    whole = naked.whole
+    for side, (arm, sleeve) in enumerate(zip(body.bare_arms, sleeves)):
+        if sleeve is not None:
+            turn = slice(None, None, 1 if side == 0 else -1)
+            beyond = (np.maximum.accumulate(covered[:, turn], axis=1) < 0.5)[:, turn]
+            zone = arm.zone(covered.shape, grow=1.6, end=cuff_place(arm, sleeve) - 0.05)
+            whole = np.where(zone & beyond, np.minimum(whole, covered), whole)
+    return replace(naked, whole=whole)
 
 
 def _joined_arm(body: Body, side: int, seen: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ def old_garment(scene: Scene, body: Body, kind: str) -> tuple[Scene, OldGarment]
             skirt = skirt & ~arm.zone(scene.shape, grow=1.5)
         below |= skirt & (level > SKIRT_BEGINS * body.torso)
         gone &= ~below
-    stray = _mislabelled(scene, gone, below, 0.07 * body.span)
+    stray = _mislabelled(scene, gone, below, 0.07 * body.span) & ~scene.head
     parse = np.where(stray, np.uint8(Cihp.UPPER_CLOTHES), scene.parse)
     return replace(scene, parse=parse), OldGarment(gone | stray, below & ~stray)
 
@@ -107,7 +107,7 @@ def _mislabelled(scene: Scene, gone: np.ndarray, below: np.ndarray, reach: float
     old = local_mean(image, core, 5)
     to_old = np.abs(image - old).sum(2)
     stray = np.zeros(gone.shape, bool)
-    for own in (np.isin(parse, ARMS), below):
+    for own in (np.isin(parse, ARMS), parse == Cihp.TORSO_SKIN, below):
         heart = cv2.erode((own & ~beside).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
         if heart.sum() < 20 or not (own & beside).any():
             continue

@@ -13,7 +13,7 @@ from infra.viton.geometric.scene import Scene
 
 _UNSEEN = (205.0, 165.0, 145.0)  # RGB where a picture shows no skin at all
 # A limb's brightness by its surface normal (x right, y down, z to the camera) where nothing tells: frontal light.
-_USUAL_LIGHT = np.float32([0.0, -0.03, 0.24])
+_USUAL_LIGHT = np.float32([0.0, -0.03, 0.30])
 SHADOWS = 0.80, 1.15  # brightness of skin to be filled, against the person's average
 TINTS = 0.94, 1.06  # its colours against the average's
 _TRUST = 1000.0  # visible pixels, at half size, that weigh as much as the usual light
@@ -104,7 +104,7 @@ def _colour(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     if len(samples) < 20:
         samples = np.float32([_UNSEEN])
     light = samples.sum(1)
-    low, high = np.percentile(light, (35, 80))
+    low, high = np.percentile(light, (45, 85))
     general = samples[(light >= low) & (light <= high)].mean(0)
     near = local_mean(image, known.astype(np.float32), 7)
     small = cv2.resize(known.astype(np.float32), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)

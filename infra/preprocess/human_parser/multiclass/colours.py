@@ -32,11 +32,22 @@ class Colours:
         average = cv2.blur(self._scene.image(ratio.astype(np.float32)), (nearby, nearby))
         return average[self._scene.inside] / np.maximum(area[self._scene.inside], 1e-3)
 
+    def differ(self, one: np.ndarray, other: np.ndarray, distinct: float) -> bool:
+        """Whether both regions (N bool each) are there and their colours are further apart than ``distinct``."""
+        if not (one.any() and other.any()):
+            return False
+        return separation(self.log_ratio(one, other), one, other) > distinct
+
     def _log_share(self, members: np.ndarray) -> np.ndarray:
         count = np.bincount(self._code[members], minlength=int(np.prod(_BINS))).reshape(_BINS).astype(np.float32)
         for axis in range(3):
             count = _blurred(count, axis)
         return np.log(count.ravel() / max(float(count.sum()), 1) + _FLOOR)
+
+
+def separation(ratio: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+    """How far two regions' colours are apart by their log ratio (N), 0: alike, 1: nothing in common."""
+    return float(ratio[one].mean() - ratio[other].mean()) / (2 * _LIMIT)
 
 
 def _blurred(count: np.ndarray, axis: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from infra.preprocess.human_parser.multiclass.parsing import parse_person
 from infra.preprocess.human_parser.multiclass.scene import SIDES, Body
-from infra.preprocess.human_parser.multiclass.skeleton import landmarks_of_body_25
+from infra.preprocess.human_parser.multiclass.skeleton import landmarks_of_body_25, with_unseen_legs
 from infra.preprocess.human_parser.parse import Parse, ParseInput
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.preprocess.selfie_multiclass import BACKGROUND, SelfieMulticlass
@@ -36,7 +36,7 @@ class Multiclass(Engine[ParseInput, Parse]):
         return [self._parse(item) for item in batch]
 
     def _parse(self, item: ParseInput) -> Parse | EngineError:
-        body = None if item.pose is None else _body(item.pose)
+        body = None if item.pose is None else _body(item.pose, len(item.picture))
         if body is None:
             return EngineError("no_person", "no skeleton with shoulders was found to tell the limbs apart")
         logits = None if item.mask is None else item.mask.class_logits
@@ -46,14 +46,18 @@ class Multiclass(Engine[ParseInput, Parse]):
         return parse_person(item.picture, logits, alpha, body)
 
 
-def _body(pose: Pose) -> Body | None:
-    """The chosen person's key points; None where not even the shoulders are known."""
-    points = landmarks_of_body_25(pose.people[0]) if pose.landmarks is None else pose.landmarks[:, :2]
-    if points is None:
-        return None
+def _body(pose: Pose, height: int) -> Body | None:
+    """The chosen person's key points in a picture of ``height``; None where not even the shoulders are known."""
+    if pose.landmarks is None:
+        points, seen = landmarks_of_body_25(pose.people[0]), np.ones(33, np.float32)
+        if points is None:
+            return None
+    else:
+        seen = pose.landmarks[:, 3].astype(np.float32)
+        points = with_unseen_legs(pose.landmarks[:, :2].astype(np.float32), seen, height)
     hands = {side: hand[:, :2] for side, hand in zip(SIDES, pose.hands[0], strict=True) if (hand[:, 2] > 0).all()}
     face = None if pose.face is None else pose.face[:, :2].astype(np.float32)
-    return Body(points.astype(np.float32), face, hands)
+    return Body(points, face, hands, seen)
 
 
 def _coverage(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from infra.preprocess.human_parser.labels import Cihp
-from infra.preprocess.human_parser.multiclass.colours import Colours
+from infra.preprocess.human_parser.multiclass.colours import Colours, separation
 from infra.preprocess.human_parser.multiclass.places import Places
 from infra.preprocess.human_parser.multiclass.scene import Scene
 from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES, FACE_SKIN, OTHERS
@@ -18,12 +18,14 @@ from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES, FACE_SKIN, OT
 # Head coordinates, in face heights from the middle of the face: 0.5 is the hairline, -0.5 the chin.
 _CROWN = 0.45
 _CROWN_SHARE = 0.3  # of the crown that cloth must cover; collars and raised sleeves never lie there
+_ARCH_AREA, _ARCH_REACH = 0.05, 0.15  # of the head's, and to either side
 _SIDE_SHARE = 0.55  # of what lies beside the face, beyond the reach of collars
 _EARS, _CHEEKS = (-0.1, 0.45), (-0.45, -0.1)
-_CHIN = -0.5
+_EYES, _NOSE, _BESIDE_FACE, _CHIN = 0.2, -0.05, -0.25, -0.5
 _NECK_HALF_WIDTH, _NECK_LENGTH = 0.75, 0.38  # where cloth of one colour is parted: along the neck's base
 _CHEST, _LEAST_GARMENT = 0.65, 0.2  # torso lengths below the shoulders; garment seen there, of what hangs down
 _DISTINCT = 0.55  # separation of two cloths' colours (0: alike, 1: nothing in common) that is believed
+_OWN_COLOURS = 0.4  # the same for what goes around the neck, scarf or collar: the network's cells mix it with others
 
 
 def label_headwear(scene: Scene, place: Places, colours: Colours, labels: np.ndarray) -> None:
@@ -32,9 +34,10 @@ def label_headwear(scene: Scene, place: Places, colours: Colours, labels: np.nda
     around = cloth & (np.abs(place.head_x) < 1.1) & (place.head_y > _CHIN) & (place.head_y < 1.6)
     around &= np.minimum(*place.arm.values()) > 0.8
     around |= _looks_like_skin(scene, place, colours, labels, around)
-    if not _is_covered(place, around):
+    if not _is_covered(place, colours, labels, around):
         return
-    upper = _connected(scene, around, around & (place.head_y > -0.25))
+    upper = _connected(scene, around, around & (place.head_y > _BESIDE_FACE))
+    upper = _without_collars(scene, place, colours, cloth, upper)
     labels[upper] = Cihp.HAT
     hanging = (upper & (place.head_y < -0.3)).sum() > 0.02 * place.head_area
     if hanging:
@@ -42,19 +45,53 @@ def label_headwear(scene: Scene, place: Places, colours: Colours, labels: np.nda
         labels[upper | falling] = Cihp.SCARF
 
 
-def _is_covered(place: Places, around: np.ndarray) -> bool:
-    """Whether cloth covers the top of the head, or both of its sides: the top may be cut off, or be taken for hair."""
+def _is_covered(place: Places, colours: Colours, labels: np.ndarray, around: np.ndarray) -> bool:
+    """Whether cloth covers the top of the head, or both of its sides: the top may be cut off, or be taken for hair.
+
+    Collars reach the cheeks of a bent head, but its hair shows above them in a colour of its own, or the ears do.
+    """
     crown = (place.head_y > _CROWN) & (place.head_y < 1.0) & (np.abs(place.head_x) < 0.45)
     if crown.sum() > 0.1 * place.head_area and around[crown].mean() > _CROWN_SHARE:
         return True
+    # A hood lies behind big hair, and shows as an arch over it.
+    arch = place.head_x[around & (place.head_y > _CROWN) & (np.abs(place.head_x) < 0.6)]
+    if len(arch) > _ARCH_AREA * place.head_area and arch.min() < -_ARCH_REACH and arch.max() > _ARCH_REACH:
+        return True
+    hair = labels == Cihp.HAIR
+    if not (crown.any() or (labels == Cihp.FACE).any()) or colours.differ(crown & hair, around, _DISTINCT):
+        return False
     beside = (np.abs(place.head_x) > 0.42) & (np.abs(place.head_x) < 0.75)
 
-    def covered(low: float, high: float) -> bool:
+    def covered(low: float, high: float, cover: np.ndarray) -> bool:
         band = beside & (place.head_y > low) & (place.head_y < high)
         sides = band & (place.head_x < 0), band & (place.head_x > 0)
-        return all(side.sum() > 0.02 * place.head_area and around[side].mean() > _SIDE_SHARE for side in sides)
+        return all(side.sum() > 0.02 * place.head_area and cover[side].mean() > _SIDE_SHARE for side in sides)
 
-    return covered(*_EARS) or covered(*_CHEEKS)
+    return covered(*_EARS, around) or (covered(*_CHEEKS, around) and covered(*_EARS, around | hair))
+
+
+def _without_collars(
+    scene: Scene, place: Places, colours: Colours, cloth: np.ndarray, upper: np.ndarray
+) -> np.ndarray:
+    """``upper`` less the collars beside the face: regions that do not reach the top of the head and have the
+    garment's colours. Scarves have their own, and a headscarf's sides those of its top."""
+    count, region = scene.components(upper)
+    top = upper & (place.head_y > _EYES)
+    garment = _garment(place, cloth & ~upper)
+    kept = upper.copy()
+    for n in range(1, count):
+        piece = region == n
+        if (piece & top).any() or not garment.any() or colours.differ(piece, garment, _OWN_COLOURS):
+            continue
+        if place.head_y[piece].max() < _NOSE or not top.any() or colours.differ(piece, top, _DISTINCT):
+            kept &= ~piece
+    return kept
+
+
+def _garment(place: Places, cloth: np.ndarray) -> np.ndarray:
+    """Cloth of the garment: long scarves cover the chest, what it looks like shows on the sleeves and at the waist."""
+    arm, along = np.minimum(*place.arm.values()), np.minimum(*place.arm_at.values())
+    return cloth & (place.down > 0.1) & (place.down < 1.0) & (((arm < 0.9) & (along > 0.4)) | (place.down > 0.6))
 
 
 def _connected(scene: Scene, members: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -83,13 +120,10 @@ def _below_chin(scene: Scene, place: Places, colours: Colours, cloth: np.ndarray
     """What hangs down of the head's cloth: by colour where garment and cloth differ, else as far as the neck."""
     neck = _CHIN - _NECK_LENGTH * np.sqrt(np.clip(1 - (place.head_x / _NECK_HALF_WIDTH) ** 2, 0, 1))
     above_neck = np.clip((place.head_y - neck) / 0.15, -1, 2)  # 0 at the neck's base
-    # Long scarves cover the chest: what the garment looks like shows on the sleeves and above the waist.
-    arm, along = np.minimum(*place.arm.values()), np.minimum(*place.arm_at.values())
-    garment = cloth & ~upper & (place.down > 0.1) & (place.down < 1.0)
-    garment &= ((arm < 0.9) & (along > 0.4)) | (place.down > 0.6)
+    garment = _garment(place, cloth & ~upper)
     if garment.sum() > 0.3 * place.head_area:
         ratio = colours.log_ratio(upper, garment)
-        if (ratio[upper].mean() - ratio[garment].mean()) / 4 > _DISTINCT:
+        if separation(ratio, upper, garment) > _DISTINCT:
             score = np.where(above_neck < 0, 0.6 * above_neck, above_neck) + ratio
             falling = _flooded(scene, place, cloth, upper, score)
             left = cloth & ~upper & ~falling & (place.head_y < _CHIN) & (place.down < _CHEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from infra.preprocess.human_parser.multiclass.colours import Colours
+from infra.preprocess.human_parser.multiclass.colours import Colours, separation
 from infra.preprocess.human_parser.multiclass.places import Places
 from infra.preprocess.human_parser.multiclass.scene import Scene
 from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES
@@ -23,7 +23,7 @@ def correct_kinds(scene: Scene, place: Places, colours: Colours) -> None:
     if min(skin.sum(), cloth.sum()) < _LEAST_PIXELS:
         return
     ratio = colours.log_ratio(skin, cloth, nearby=3)
-    if (ratio[skin].mean() - ratio[cloth].mean()) / 4 < _DISTINCT:
+    if separation(ratio, skin, cloth) < _DISTINCT:
         return
     kernel = np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8)
     near_skin, near_cloth = (

@@ -22,6 +22,7 @@ class Body:
     points: np.ndarray  # 33x2 float32, BlazePose's landmarks, joints below the rim included
     face: np.ndarray | None  # 468x2 mesh
     hands: dict[str, np.ndarray]  # side -> 21x2, where found
+    seen: np.ndarray  # 33 float32, how visible the landmarks are, 0 to 1
 
     def moved(self, origin: tuple[float, float], scale: float) -> Body:
         """The same body in a picture cut at ``origin`` (x, y) and then resized by ``scale``."""
@@ -30,7 +31,7 @@ class Body:
             return ((points - np.float32(origin) + 0.5) * scale - 0.5).astype(np.float32)
 
         hands = {side: move(hand) for side, hand in self.hands.items()}
-        return Body(move(self.points), None if self.face is None else move(self.face), hands)
+        return Body(move(self.points), None if self.face is None else move(self.face), hands, self.seen)
 
     @property
     def shoulder_width(self) -> float:

@@ -1,4 +1,4 @@
-"""The 33 landmarks of BlazePose from the 25 key points of any other pose engine, as far as they go."""
+"""The 33 landmarks of BlazePose: from the 25 key points of any other pose engine, and with legs that nobody saw."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _FROM_BODY_25 = {
 }  # fmt: skip
 # Proportions of adults in shoulder widths (from hip or shoulder to the next joint), to guess joints that nobody saw.
 _TORSO, _UPPER_ARM, _FOREARM, _THIGH, _SHIN, _FOOT = 1.35, 0.80, 0.70, 1.15, 1.15, 0.35
+_UNSEEN = 0.25  # visibility of knees and ankles beyond the rim is mostly below 0.2, of hidden ones above 0.3
 _DOWN = np.float32([0, 1])
 
 
@@ -36,6 +37,27 @@ def landmarks_of_body_25(people: np.ndarray) -> np.ndarray | None:
         if not known[29 + n]:
             out[29 + n] = out[27 + n]
         out[17 + n] = out[21 + n] = out[19 + n]
+    return out
+
+
+def with_unseen_legs(points: np.ndarray, seen: np.ndarray, height: int) -> np.ndarray:
+    """BlazePose's landmarks (33x2 float32), legs that nobody saw put where they would be.
+
+    Of people cut off by the rim the network sometimes crouches the whole body into a picture of ``height`` rows. Its
+    visibility ``seen`` (33 float32) tells, and the proportions of adults say where the hips and legs are.
+    """
+    if seen[[25, 26, 27, 28]].max() > _UNSEEN or points[[27, 28], 1].min() > height:
+        return points
+    out = points.copy()
+    trunk = points[[23, 24]].mean(0) - points[[11, 12]].mean(0)
+    length, unit = float(np.hypot(*trunk)), float(np.hypot(*(points[11] - points[12])))
+    unit = max(unit, length / _TORSO)
+    down = trunk / max(length, 1e-3)
+    out[[23, 24]] += max(_TORSO * unit - length, 0) * down
+    for n in range(2):
+        for joints, away in (((25,), _THIGH), ((27, 29), _THIGH + _SHIN), ((31,), _THIGH + _SHIN + 0.6 * _FOOT)):
+            for joint in joints:
+                out[joint + n] = out[23 + n] + away * unit * down
     return out
 
 

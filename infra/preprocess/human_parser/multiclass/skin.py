@@ -14,6 +14,10 @@ _KINDS = np.uint8(SKIN)
 _HUE, _HUE_SHARE = 11.0, 0.4  # levels; share of the face's chroma
 _LIGHT = 60.0  # levels of lightness, from the nearer of face and arms
 
+_SEEN = 0.5  # visibility from which on a joint is where the pose network says
+_FOREARM_SHARE = 0.7  # of a piece of skin on the trunk that lies along a forearm: no belly
+_BELLY = 0.3  # shoulder widths that a bare belly reaches to either side of the trunk's middle, together
+
 
 def label_skin(scene: Scene, place: Places) -> np.ndarray:
     """CIHP labels (N uint8) of hair, face and limbs; 0 where cloth or accessories are."""
@@ -38,12 +42,16 @@ def _distances(scene: Scene, place: Places) -> np.ndarray:
     distance = [np.where(place.down > 1.05, 5, torso)]
     points = scene.body.points
     half = 0.5 * np.hypot(*(points[11] - points[12])) / scene.unit
-    for side in SIDES:
+    for n, side in enumerate(SIDES):
         # Collarbones lie beside the arm's upper end: an arm begins at the shoulder joint and goes outwards.
         inwards = np.where(place.arm_at[side] < 0.4, 8 * np.clip(0.9 * half - np.abs(place.side), 0, 1), 0)
         # Skin beside a sleeve is the neckline's or the belly's.
         inwards += np.where(place.arm_at[side] < place.sleeve_end[side] - 0.4, 5, 0)
-        distance.append(np.minimum(place.arm[side] + inwards, place.hand[side]))
+        reach = np.minimum(place.arm[side] + inwards, place.hand[side])
+        # Of arms beyond the rim the pose network only guesses: skin between the shoulders is not theirs.
+        if scene.body.seen[15 + n] < _SEEN and side not in scene.body.hands:
+            reach = reach + np.where((np.abs(place.side) < 0.35) & (place.down < 0.4), 5, 0)
+        distance.append(reach)
     covered = scene.kind == CLOTHES
     for side in SIDES:
         # Skin beside covered thighs is a hand.
@@ -59,13 +67,39 @@ def _unite_hands_and_bellies(
     """A hand on the clothes is not part belly, and a bare belly is not part hand."""
     count, region = scene.components(skin & (place.down > 0.35))
     limb, by_hand = np.uint8(ARMS)[distance[1:3].argmin(0)], np.minimum(*place.hand.values()) < 3
+    on_forearm, palm = _forearms(scene, place), _palms(scene)
     for n in range(1, count):
         piece = region == n
         torso, arm = piece & (labels == Cihp.TORSO_SKIN), piece & np.isin(labels, ARMS)
-        if torso.sum() < 0.6 * arm.sum():
+        if not torso.any():
+            continue
+        side = place.side[torso]
+        aside = np.ptp(side) < 2 * np.abs(side.mean()) + _BELLY
+        if on_forearm[piece].mean() > _FOREARM_SHARE or (aside and palm[piece].any()):
+            labels[torso] = limb[torso]
+        elif torso.sum() < 0.6 * arm.sum():
             labels[torso & by_hand] = limb[torso & by_hand]
         elif arm.sum() < 0.8 * torso.sum():
             labels[arm] = Cihp.TORSO_SKIN
+
+
+def _forearms(scene: Scene, place: Places) -> np.ndarray:
+    """N bool: along forearms that the pose network has seen, hands included."""
+    members = np.zeros(len(scene.row), bool)
+    for n, side in enumerate(SIDES):
+        if scene.body.seen[[13 + n, 15 + n]].min() > _SEEN:
+            members |= ((place.arm[side] < 1.1) & (place.arm_at[side] > 0.9)) | (place.hand[side] < 1.2)
+    return members
+
+
+def _palms(scene: Scene) -> np.ndarray:
+    """N bool: the pixels on which a found hand's palm has its middle."""
+    palms = np.zeros(scene.inside.shape, bool)
+    for hand in scene.body.hands.values():
+        x, y = np.round(hand[[0, 5, 9, 17]].mean(0)).astype(int)
+        if 0 <= y < palms.shape[0] and 0 <= x < palms.shape[1]:
+            palms[y, x] = True
+    return palms[scene.inside]
 
 
 def _cover_beige_legs(scene: Scene, place: Places, labels: np.ndarray) -> None:

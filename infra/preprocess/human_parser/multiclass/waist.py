@@ -20,6 +20,7 @@ _TOP, _LEVEL, _LEVELS = 0.1, 0.02, 100
 _REACH = 12  # levels compared above and below: a quarter of the torso, in which prints and stripes average out
 _LIKELY, _LIKELY_SPREAD = 0.85, 0.28  # where waists are
 _LEAST_DISTANCE, _DISTANCE_RANGE = 0.3, 0.6  # Bhattacharyya distances from unclear to clear
+_FAR = 6.0  # spreads from the waist's height from which on its line pays by distance, not by its square
 _NOISE = np.diag([16.0, 9.0, 9.0, 4.0])  # variances of noise and folds in the features
 
 
@@ -98,7 +99,8 @@ def waist_line(scene: Scene, place: Places, waist: Waist, ratio: np.ndarray, bel
     row, column = np.mgrid[: height + 1, :width].astype(np.float32)
     down, _ = place.body_coordinates(row, column)
     spread = 0.08 if waist.clear >= CLEAR else 0.12
-    cost += 4 * np.minimum(0.5 * ((down - waist.down) / spread) ** 2, 20)
+    away = np.abs(down - waist.down) / spread
+    cost += 4 * np.where(away < _FAR, 0.5 * away**2, _FAR * (away - 0.5 * _FAR))
     smooth = cv2.GaussianBlur(scene.lab, (0, 0), 1.0)
     edge = np.zeros((height + 1, width), np.float32)
     edge[1:-1] = np.abs(np.diff(smooth, axis=0)).sum(2)

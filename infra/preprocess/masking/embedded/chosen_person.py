@@ -40,7 +40,9 @@ def person_window(coarse: np.ndarray, size: tuple[int, int], margin: float = 0.0
     )
 
 
-def joined(matte: np.ndarray, window: Window, coarse: np.ndarray, bones: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def joined(
+    matte: np.ndarray, window: Window, coarse: np.ndarray, bones: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
     """The matte (float32, 0 to 255, of the window) near the chosen person only, without holes in limbs -> uint8 HxW.
 
     The matte takes everybody, and now and then loses a shoe or a hand. The coarse alpha is sure of those, but just as
@@ -120,7 +122,9 @@ def _other_people(
     return others if others.any() else None
 
 
-def _neighbours(picture: np.ndarray, odds: np.ndarray, bones: np.ndarray, others: np.ndarray, unit: float) -> np.ndarray:
+def _neighbours(
+    picture: np.ndarray, odds: np.ndarray, bones: np.ndarray, others: np.ndarray, unit: float
+) -> np.ndarray:
     """bool hxw: people who touch part along the picture's edges, flooded from the skeletons and what is nearer to the
     others' than to this one."""
     seeds = np.where(odds < -2, 1, 0).astype(np.int32)

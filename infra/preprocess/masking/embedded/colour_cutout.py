@@ -12,6 +12,9 @@ import numpy as np
 
 from infra.preprocess.masking.embedded.studio_ground import StudioGround
 
+_FAR = 25.0  # Lab units: cloth that nobody takes for the ground
+_MOST_HOLES = 4  # more are a pattern's dots
+
 
 def colour_mask(ground: StudioGround) -> np.ndarray:
     """uint8 HxW, 1 on the garment."""
@@ -127,7 +130,9 @@ def _peeled(mask: np.ndarray, ground: StudioGround) -> np.ndarray:
     return cv2.morphologyEx(np.pad(peeled, 8), cv2.MORPH_CLOSE, _disc(3))[8:-8, 8:-8] & mask
 
 
-def nearby_colour(colour: np.ndarray, where: np.ndarray, sigma: float, shrink: int = 4) -> tuple[np.ndarray, np.ndarray]:
+def nearby_colour(
+    colour: np.ndarray, where: np.ndarray, sigma: float, shrink: int = 4
+) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian average of float32 HxWx3 over the pixels where uint8 `where` is 1, and the average's weight HxW.
 
     Computed on a grid `shrink` times coarser: the answer is smooth.
@@ -148,14 +153,13 @@ def _with_open_holes(mask: np.ndarray, ground: StudioGround) -> np.ndarray:
     contrast = np.median(ground.distance[solid > 0])
     if contrast < 8 + 3 * noise:
         return solid  # white cloth: a hole and a highlight look the same
-    # Cloth dims and tints what is seen through a narrow hole; where it is far from the ground, so may the hole be.
-    close = max(1.5, 2.2 * noise) if contrast < 25 else max(5.0, 3 * noise)
+    close = max(1.5, 2.2 * noise)
     x, y, wide, tall = cv2.boundingRect(solid)
     like_ground = solid & (ground.distance < close).astype(np.uint8)
     count, label, stats, centres = cv2.connectedComponentsWithStats(
         cv2.morphologyEx(like_ground, cv2.MORPH_OPEN, _square(5))
     )
-    out = solid.copy()
+    holes = []
     for k in range(1, count):
         left, top, width, height, area = stats[k]
         upright = height > 0.9 * width  # stripes are level
@@ -165,8 +169,14 @@ def _with_open_holes(mask: np.ndarray, ground: StudioGround) -> np.ndarray:
         box = np.s_[max(top - 3, 0) : top + height + 3, max(left - 3, 0) : left + width + 3]
         hole = (label[box] == k).astype(np.uint8)
         heart = cv2.erode(hole, _square(3)) > 0
-        if heart.any() and np.median(ground.gradient[box][heart]) <= 0.4 + 0.4 * noise:
-            out[box][cv2.dilate(hole, _square(5)) > 0] = 0
+        slit = contrast > _FAR and height > 2.5 * width  # under a strap: nothing but edges
+        if slit or (heart.any() and np.median(ground.gradient[box][heart]) <= 0.4 + 0.4 * noise):
+            holes.append((box, hole))
+    if len(holes) > _MOST_HOLES:
+        return solid
+    out = solid.copy()
+    for box, hole in holes:
+        out[box][cv2.dilate(hole, _square(5)) > 0] = 0
     return out
 
 

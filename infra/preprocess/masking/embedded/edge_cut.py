@@ -20,7 +20,8 @@ def cut(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
     if not rough.any():
         full = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.round(255 * np.clip(full, 0, 1)).astype(np.uint8)
-    first = (cv2.resize(rough.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5).astype(np.uint8)
+    first = cv2.resize(rough.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    first = (first > 0.5).astype(np.uint8)
     x, y, w, h = cv2.boundingRect(first)
     window = np.s_[max(y - 24, 0) : y + h + 24, max(x - 24, 0) : x + w + 24]
     part = np.ascontiguousarray(picture[window])

@@ -54,7 +54,7 @@ class Embedded(Engine[MaskInput, Mask]):
         coarse = coarse_alpha(one.picture, logits, one.pose)
         window = person_window(coarse, size)
         if window is None:
-            return EngineError("no_person", "Nobody was found in the picture. Use a photo that shows one person clearly.")
+            return EngineError("no_person", "Nobody was found in the picture. Use a photo that shows a person.")
         matte = self._matting(one.picture, window)
         alpha = joined(matte, window, coarse, bones(coarse, one.pose, size), size)
         return Mask(alpha, class_logits=logits.astype(np.float16))

@@ -58,7 +58,9 @@ def backed_alpha(studio: StudioCutout, salient: np.ndarray) -> np.ndarray | None
         return None
     if (kept & thing).sum() > 0.95 * (kept | thing).sum():  # else saliency saw but the print, or lost a sleeve
         # Pale bits of JPEG rim go; coloured straps stay, and so do white sleeves, which are broad.
-        crumbs = (kept & (salient < 0.25) & (studio.distance <= 14)).astype(np.uint8)
+        wide = np.ones((2 * _CRUMB + 1, 2 * _CRUMB + 1), np.uint8)
+        rim = cv2.erode(studio.mask.astype(np.uint8), wide) == 0
+        crumbs = (kept & rim & (salient < 0.25) & (studio.distance <= 14)).astype(np.uint8)
         kept &= (crumbs == 0) | (cv2.morphologyEx(crumbs, cv2.MORPH_OPEN, np.ones((_CRUMB, _CRUMB), np.uint8)) > 0)
     return np.where(kept | ~studio.mask, studio.alpha, 0).astype(np.uint8)
 

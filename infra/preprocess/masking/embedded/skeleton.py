@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 from infra.preprocess.pose_estimation.pose import Pose
 
 # Right arm, left arm, right leg, left leg; trunk's corners; head. Indices of BlazePose's 33 landmarks and of BODY_25.
-_LANDMARKS = ((12, 14, 16, 20), (11, 13, 15, 19), (24, 26, 28, 32), (23, 25, 27, 31)), (11, 12, 24, 23), tuple(range(11))
+_LANDMARKS = ((12, 14, 16, 20), (11, 13, 15, 19), (24, 26, 28, 32), (23, 25, 27, 31)), (11, 12, 24, 23), range(11)
 _BODY_25 = ((2, 3, 4), (5, 6, 7), (9, 10, 11, 22), (12, 13, 14, 19)), (5, 2, 9, 12), (0, 15, 16, 17, 18)
 
 
@@ -32,8 +33,17 @@ class Skeleton:
         return cls._of(points[:, :2], points[:, 2] > 0, *_BODY_25)
 
     @classmethod
-    def _of(cls, points: np.ndarray, known: np.ndarray, limbs: tuple, trunk: tuple, head: tuple) -> Skeleton:
-        chosen = lambda indices: points[[i for i in indices if known[i]]]  # noqa: E731 - three calls below
+    def _of(
+        cls,
+        points: np.ndarray,
+        known: np.ndarray,
+        limbs: Sequence[Sequence[int]],
+        trunk: Sequence[int],
+        head: Sequence[int],
+    ) -> Skeleton:
+        def chosen(indices: Sequence[int]) -> np.ndarray:
+            return points[[i for i in indices if known[i]]]
+
         corners = chosen(trunk)
         if len(corners) == 4:
             torso = np.hypot(*(corners[:2].mean(0) - corners[2:].mean(0)))
@@ -54,7 +64,10 @@ class Skeleton:
     def drawn(self, size: tuple[int, int]) -> np.ndarray:
         """uint8 HxW, 1 along the limbs and in the trunk and head, well inside the body. `size` is (height, width)."""
         canvas, thick = np.zeros(size, np.uint8), max(1, round(0.06 * self.unit))
-        whole = lambda points: np.round(points).astype(np.int32)  # noqa: E731
+
+        def whole(points: np.ndarray) -> np.ndarray:
+            return np.round(points).astype(np.int32)
+
         for limb in self.limbs:
             if len(limb) > 1:
                 cv2.polylines(canvas, [whole(limb)], False, 1, thick)
