@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from infra.imaging.encode import encode_grey_png
-from infra.preprocess.masking.mask import KINDS, Mask, MaskInput
+from infra.preprocess.masking.mask import KINDS, SUBJECTS, Mask, MaskInput
 from infra.serving.arrays import NPY, NPZ
 from infra.serving.forms import RequestForm, Upload, read_form, read_record, request_body, sends_arrays
 from infra.serving.problems import Problem
@@ -59,9 +59,9 @@ async def mask(request: Request) -> Response:
     limit = settings_of(request).max_body_bytes
     if sends_arrays(request):
         given = await read_record(request, MaskInput, limit, only="picture")
-        if given.subject not in ("person", "garment"):
-            raise Problem("invalid_request", "subject must be person or garment")
-        given = given if given.subject == "garment" else await with_wants(request, given)
+        if given.subject not in SUBJECTS:
+            raise Problem("invalid_request", f"subject must be one of {', '.join(SUBJECTS)}")
+        given = await with_wants(request, given) if given.subject == "person" else given
         result = await run_engine(request, given)
     else:
         form = await read_form(request, MaskForm, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -57,6 +58,16 @@ class RunningFleet:
             if f"{service}:app" in arguments:
                 return pid
         raise LookupError(f"{service} is not running")
+
+    def forbidden(self, guard_log: Path) -> list[str]:
+        """What the guard has noted against the services.
+
+        Files of the supervisor do not count: it never sees a photo, and a library of the weights' command tries out
+        links in a temporary folder when it is imported.
+        """
+        lines = guard_log.read_text().splitlines()
+        supervisor_wrote = re.compile(rf"write .* by {self.process.pid}")
+        return [line for line in lines if not line.startswith("guarded ") and not supervisor_wrote.fullmatch(line)]
 
     def wait_ready(self, service: str = "proxy") -> None:
         deadline = time.monotonic() + READY_SECONDS

@@ -97,7 +97,7 @@ def statuses(operation: schemathesis.APIOperation) -> set[int]:
     )  # fmt: skip
     @hypothesis.given(case=fitting | others)
     def holds(case: schemathesis.Case) -> None:
-        seen.add(case.call_and_validate(checks=CHECKS).status_code)
+        seen.add(case.call_and_validate(checks=CHECKS, timeout=60).status_code)
 
     holds()
     return seen

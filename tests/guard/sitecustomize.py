@@ -44,7 +44,7 @@ def audit(event, arguments):
     if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)) and arguments[2] & WRITING:
         path = os.fsdecode(arguments[0])
         if path not in (LOG, os.devnull):
-            note(f"write {path}")
+            note(f"write {path} by {os.getpid()}")
 
 
 sys.meta_path.insert(0, Guard())

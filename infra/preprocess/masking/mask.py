@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.serving.arrays import spec
 
+SUBJECTS = ("person", "garment", "cutout")
 KINDS = ("upper", "lower", "dress")
 
 
 @dataclass(frozen=True)
 class MaskInput:
-    """`picture` uint8 HxWx3 RGB; `subject` is "person" (the one of `pose`) or "garment"."""
+    """`picture` uint8 HxWx3 RGB; `subject` is one of SUBJECTS.
+
+    "person" is the one of `pose`. "garment" leaves a wearer out; "cutout" is the same with the wearer, for callers who
+    can tell better what of it to take.
+    """
 
     picture: spec("uint8", "H", "W", 3)
     subject: str = "person"
@@ -27,4 +32,4 @@ class Mask:
     class_logits: spec("float16", 256, 256, 6) | None = None  # the selfie-multiclass network's, of the whole picture
     kinds: spec("float32", 3) | None = None  # garments: shares of 1 over KINDS, a guess by the silhouette
     evidence: float | None = None  # garments: how much speaks for a garment at all; see masking.embedded
-    worn: bool = False  # garments: photographed on a person or mannequin
+    worn: bool = False  # garments: photographed on somebody

@@ -95,6 +95,7 @@ def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span
     middle = line + across * ((sides[:, 0] - sides[:, 1]) / 2)[:, None]
     hand = np.flatnonzero(sure & (place > 1.8))  # a cuff may cover the wrist: the arm goes on until the hand is seen
     upto = max(int(np.searchsorted(place, 2.0)), int(hand[0]) + 1 if len(hand) else 0) + 1
+    upto = min(upto, len(place))
     if len(hand):  # ends inside the hand, which is there already
         half[upto - 2 : upto] *= (0.88, 0.7)
     hem = float(place[:upto][~seen[:upto]].max(initial=0.0))

@@ -10,6 +10,8 @@ from infra.viton.geometric.polyline import polyline_length, resample
 TILTS = np.arange(-20, 21, 2)  # degrees that a garment may lie askew
 TILT_SIZE = 96  # pixels: symmetry is judged on a mask this large
 GAP_AREA, GAP_OFF = 0.003, 0.3  # of the cloth's area; of half the width: such holes part sleeve and body
+LABEL_WIDTH, LABEL_HEIGHT = 0.2, 0.06  # of the garment's width: a notch in the top edge up to this large ...
+LABEL_SQUARE = 0.78  # ... that fills its box this far is a white label, cut out with the ground behind it
 LEAST_OPENING = 0.12  # of the garment's width: smaller dips of the top edge are a collar's folds
 
 
@@ -127,6 +129,27 @@ def with_gaps_opened(mask: np.ndarray, axis: float) -> np.ndarray:
             nearest = int(np.argmin(np.where(below, (open_x - x) ** 2 + (open_y - y) ** 2, 1 << 40)))
             cv2.line(opened, (x, y), (int(open_x[nearest]), int(open_y[nearest])), 0, 3)
     return opened > 0
+
+
+def with_label_filled(mask: np.ndarray, axis: float) -> np.ndarray:
+    """bool HxW: the mask without the square notch that a label leaves in the middle of the inner back's edge."""
+    columns = np.flatnonzero(mask.any(0))
+    width = int(columns[-1] - columns[0])
+    top = np.array([first_row(mask[:, x]) for x in range(columns[0], columns[-1] + 1)], np.int32)
+    reach = int(LABEL_WIDTH * width) | 1
+    dilated = cv2.erode(top.astype(np.float32)[None], np.ones((1, reach), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    closed = cv2.dilate(dilated, np.ones((1, reach), np.uint8), borderType=cv2.BORDER_REPLICATE)[0]
+    depth = top - closed
+    deep = np.concatenate([[0], (depth > 0.01 * width).astype(int), [0]])
+    out = mask
+    for start, end in zip(np.flatnonzero(np.diff(deep) > 0), np.flatnonzero(np.diff(deep) < 0)):
+        notch = depth[start:end]
+        central = abs(columns[0] + (start + end) / 2 - axis) < 0.1 * width
+        if central and notch.max() < LABEL_HEIGHT * width and notch.mean() > LABEL_SQUARE * notch.max():
+            out = out.copy()
+            for x in range(start, end):
+                out[int(closed[x]) : top[x], columns[0] + x] = True
+    return out
 
 
 def neck_opening(mask: np.ndarray, axis: float) -> np.ndarray | None:

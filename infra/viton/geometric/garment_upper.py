@@ -7,7 +7,12 @@ import numpy as np
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.garment_inside import inner_back, without_label
 from infra.viton.geometric.garment_neckline import find_neckline
-from infra.viton.geometric.garment_outline import mirror_axis, neck_opening, with_gaps_opened
+from infra.viton.geometric.garment_outline import (
+    mirror_axis,
+    neck_opening,
+    with_gaps_opened,
+    with_label_filled,
+)
 from infra.viton.geometric.garment_side import ARMHOLE_DEPTH, LOW_ARMPIT, Side, analyse_side, armpit_depth
 from infra.viton.geometric.garment_sleeve import crease_map
 from infra.viton.geometric.strip import Strip
@@ -19,6 +24,7 @@ def analyse_upper(picture: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, kind:
     """Structure of an upper garment or dress. `picture`, `rgb` uint8 HxWx3, `alpha` uint8 HxW."""
     mask = alpha > 127
     axis = mirror_axis(mask)
+    mask = with_label_filled(mask, axis)
     left, right = _both_sides(with_gaps_opened(mask, axis), axis, crease_map(picture))
     width = mask.shape[1]
 

@@ -16,38 +16,43 @@ WEDGE = 0.15  # spans above the seen cloth that a slanted hem may cover
 MIDRIFF = 0.3  # of the lower garment's width with skin above it: its upper edge is seen
 
 
-def waist_of(scene: Scene, body: Body, below: np.ndarray) -> float:
-    """Pixels below the neck where the lower garment (bool HxW `below`) begins, guessed where the top hides it."""
+def waist_of(scene: Scene, body: Body, below: np.ndarray) -> tuple[float, bool]:
+    """Pixels below the neck where the lower garment (bool HxW `below`) begins, guessed where the top hides it; and
+    whether skin is seen above it."""
     columns = np.flatnonzero(below.sum(0) > 0.08 * body.span)
     if not len(columns):
-        return WAIST * body.torso
+        return WAIST * body.torso, False
     left, right = np.percentile(columns, (20, 80))
     columns = columns[(columns >= left) & (columns <= right)]  # corners are cut round
     rows = below[:, columns].argmax(0)
     begins = float(np.median((rows - body.neck[1]) * body.down[1] + (columns - body.neck[0]) * body.down[0]))
     above = scene.parse[np.clip(rows - int(0.04 * body.span), 0, None), columns]
-    seen = np.isin(above, SKIN).mean() > MIDRIFF or begins < LOWEST_WAISTBAND * body.torso
-    return begins if seen else WAIST * body.torso
+    midriff = bool(np.isin(above, SKIN).mean() > MIDRIFF)
+    return (begins if midriff or begins < LOWEST_WAISTBAND * body.torso else WAIST * body.torso), midriff
 
 
-def lower_zone(scene: Scene, body: Body, below: np.ndarray, naked: Naked, waist: float) -> np.ndarray:
-    """float32 HxW: where the lower garment is, continued up to `waist` and tapering to the trunk's width there."""
-    canvas = below.astype(np.uint8) * np.uint8(255)
+def lower_zone(scene: Scene, body: Body, below: np.ndarray, naked: Naked, waist: float, midriff: bool) -> np.ndarray:
+    """float32 HxW: where the lower garment is; unless its edge is seen under a bare `midriff`, continued up to `waist`
+    and tapering to the trunk's width there."""
     rows = np.flatnonzero(below.sum(1) > 0.3 * body.span)
+    if midriff or not len(rows):
+        return cv2.GaussianBlur(below.astype(np.float32), (0, 0), 1.2) * (naked.arms == 0)
+    canvas = below.astype(np.uint8) * np.uint8(255)
     level = waist - 0.03 * body.torso
-    if len(rows):
-        extents = np.array([np.flatnonzero(below[y])[[0, -1]] for y in rows[:24]], float)
-        left, right = np.median(extents, 0)
-        y = float(rows[0]) + 12
-        k = int(np.abs(body.levels - level).argmin())
-        corners = [body.at(out * 1.02 * body.naked_half(side)[k], level) for side, out in enumerate((-1, 1))]
-        if min(q[1] for q in corners) < y - 24:
-            taper = np.array([*corners, [right, y], [left, y]])
-            cv2.fillConvexPoly(canvas, np.rint(taper).astype(np.int32), 255)
-    # A slanted hem leaves a wedge between the waist and the cloth that is seen.
     reach = max(1, round(WEDGE * body.span))
+    extents = np.array([np.flatnonzero(below[y])[[0, -1]] for y in rows[: max(24, reach)]])
+    left, right = np.median(extents[:24], 0).astype(int)
+    y = int(rows[0]) + 12
+    k = int(np.abs(body.levels - level).argmin())
+    corners = [body.at(out * 1.02 * body.naked_half(side)[k], level) for side, out in enumerate((-1, 1))]
+    if min(q[1] for q in corners) < y - 24:
+        taper = np.array([*corners, [right, y], [left, y]])
+        cv2.fillConvexPoly(canvas, np.rint(taper).astype(np.int32), 255)
+    # A slanted hem leaves a wedge between the waist and the cloth that is seen.
     wedge = cv2.dilate(below.astype(np.uint8), np.ones((reach + 1, 1), np.uint8), anchor=(0, 0)) > 0
-    canvas[wedge & (naked.trunk > 0.5) & (body.below(scene.shape) > waist)] = 255
+    wedge &= (naked.trunk > 0.5) & (body.below(scene.shape) > waist)
+    widest = slice(extents[:, 0].min(), extents[:, 1].max())
+    canvas[:, widest][wedge[:, widest]] = 255
     return rounded(canvas, 0.03 * body.span) * (naked.arms == 0)
 
 

@@ -14,6 +14,7 @@ from infra.viton.tryon import TryOnInput
 
 Box = tuple[slice, slice]
 
+SPECK = 0.02  # of the lower garment: less is a shadow of the top taken for it
 SKIRT_BEGINS = 0.80  # of the torso: below it an old dress is a skirt
 
 
@@ -83,7 +84,9 @@ def old_garment(scene: Scene, body: Body, kind: str) -> tuple[Scene, OldGarment]
     gone = np.isin(scene.parse, labels)
     below = np.zeros(scene.shape, bool)
     if kind == "upper":
-        below = np.isin(scene.parse, LOWER)
+        worn_below = np.isin(scene.parse, LOWER)
+        below = _without_specks(worn_below)
+        gone |= worn_below & ~below
         level = body.below(scene.shape)
         # Under a new top the skirt of a dress stays on; so does a long top's lower part where nothing else is worn.
         bare_below = not below.any()
@@ -95,6 +98,14 @@ def old_garment(scene: Scene, body: Body, kind: str) -> tuple[Scene, OldGarment]
     stray = _mislabelled(scene, gone, below, 0.07 * body.span) & ~scene.head
     parse = np.where(stray, np.uint8(Cihp.UPPER_CLOTHES), scene.parse)
     return replace(scene, parse=parse), OldGarment(gone | stray, below & ~stray)
+
+
+def _without_specks(region: np.ndarray) -> np.ndarray:
+    """bool HxW: components that hold at least `SPECK` of the largest one's area."""
+    _, tags, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8))
+    area = stats[:, cv2.CC_STAT_AREA].copy()
+    area[0] = 0
+    return (area >= max(1, SPECK * area.max()))[tags] & region
 
 
 def _mislabelled(scene: Scene, gone: np.ndarray, below: np.ndarray, reach: float) -> np.ndarray:

@@ -43,8 +43,8 @@ def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, nake
     body_there = _body_left(scene, body, naked, soft_skin)
     lower = np.zeros(scene.shape, np.float32)
     if old.below.any():
-        waist = waist_of(scene, body, old.below)
-        lower = lower_zone(scene, body, old.below, naked, waist) * (1 - soft_skin)
+        waist, midriff = waist_of(scene, body, old.below)
+        lower = lower_zone(scene, body, old.below, naked, waist, midriff) * (1 - soft_skin)
         hips = (body.below(scene.shape) > waist + 0.02 * body.torso) & (naked.arms == 0)
         body_there = np.where(hips, np.minimum(body_there, soft_skin), body_there)
     stays = np.maximum(body_there, lower)

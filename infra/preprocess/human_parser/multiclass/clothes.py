@@ -8,7 +8,7 @@ from infra.preprocess.human_parser.labels import LEGS, Cihp
 from infra.preprocess.human_parser.multiclass.bottom import kind_of_bottom
 from infra.preprocess.human_parser.multiclass.colours import Colours
 from infra.preprocess.human_parser.multiclass.places import Places
-from infra.preprocess.human_parser.multiclass.scene import SIDES, Scene
+from infra.preprocess.human_parser.multiclass.scene import HIPS, KNEES, SIDES, Scene
 from infra.preprocess.human_parser.multiclass.waist import (
     CLEAR,
     find_waist,
@@ -17,6 +17,11 @@ from infra.preprocess.human_parser.multiclass.waist import (
 )
 from infra.preprocess.selfie_multiclass import CLOTHES
 
+_SEEN = 0.5  # visibility from which on a joint is where the pose network says
+_HANGING = 0.6  # cosine of thigh and trunk of those who stand or walk
+_OTHER_CLOTH = 0.7  # log likelihood ratio by which cloth on a raised leg is the top's
+_TAIL = 0.15  # share of the clothes
+
 
 def label_clothes(scene: Scene, place: Places, colours: Colours, labels: np.ndarray) -> np.ndarray:
     """Writes the garments' labels; returns how sure every pixel's label is (N float32, 0 to 1)."""
@@ -24,15 +29,18 @@ def label_clothes(scene: Scene, place: Places, colours: Colours, labels: np.ndar
     sure = np.take_along_axis(scene.share, scene.kind[:, None], 1)[:, 0]
     if not cloth.any():
         return sure
-    sleeve = _sleeves(place, cloth)
+    sleeve, lap = _sleeves(scene, place, cloth), _raised_legs(scene, place, cloth)
     belly = (labels == Cihp.TORSO_SKIN) & (place.down > 0.35) & (place.down < 1.3) & (np.abs(place.side) < 0.4)
     belly &= np.minimum(*place.hand.values()) > 1.2
     waist = find_waist(scene, place, cloth & ~sleeve, belly)
     ratio = lower_over_upper(place, waist, colours, cloth & ~sleeve)
-    sleeve &= (place.down < waist.down) | (ratio < 0.5)  # what lies between a sleeve and the hip
+    lap &= ratio > -_OTHER_CLOTH
+    sleeve &= ((place.down < waist.down) | (ratio < 0.5)) & ~lap  # what lies between a sleeve and the hip
     line = waist_line(scene, place, waist, np.where(cloth & ~sleeve, ratio, 0), belly)
-    upper = sleeve | (scene.row < line[scene.column])
+    upper = (sleeve | (scene.row < line[scene.column])) & ~lap
     bottom = cloth & ~upper
+    if waist.clear < CLEAR and _is_tail(scene, cloth, bottom):
+        upper, bottom = upper | bottom, np.zeros_like(bottom)
     kind = kind_of_bottom(scene, place, bottom, np.isin(labels, LEGS) & (place.down > 1.1))
     if kind == Cihp.SKIRT and waist.clear < CLEAR and not waist.bare:
         labels[cloth] = Cihp.DRESS
@@ -55,12 +63,32 @@ def _socks(scene: Scene, place: Places, bottom: np.ndarray) -> np.ndarray:
     return socks
 
 
-def _sleeves(place: Places, cloth: np.ndarray) -> np.ndarray:
-    """Cloth on the arms that hang beside the body, above the end of the sleeve."""
+def _sleeves(scene: Scene, place: Places, cloth: np.ndarray) -> np.ndarray:
+    """Cloth on the arms that hang beside the body or lie before it, above the end of the sleeve."""
     sleeve = np.zeros(len(cloth), bool)
     leg = np.minimum(place.leg["left"], place.leg["right"])
-    for side in SIDES:
+    for n, side in enumerate(SIDES):
         end = place.sleeve_end[side] + 0.1
-        on_arm = (place.arm[side] < 1.3) & (place.arm_at[side] < (end if end < 2 else 3)) & (place.arm_at[side] > 0.3)
-        sleeve |= on_arm & cloth & (np.abs(place.side) > 0.3) & ((leg > 1.0) | (place.arm[side] < 0.9))
+        on_arm = cloth & (place.arm_at[side] < (end if end < 2 else 3)) & (place.arm_at[side] > 0.3)
+        beside = (place.arm[side] < 1.3) & (np.abs(place.side) > 0.3) & ((leg > 1.0) | (place.arm[side] < 0.9))
+        before = (place.arm[side] < 0.8) & (place.arm_at[side] > 0.9) & (scene.body.seen[15 + n] > _SEEN)
+        sleeve |= on_arm & (beside | before)
     return sleeve
+
+
+def _raised_legs(scene: Scene, place: Places, cloth: np.ndarray) -> np.ndarray:
+    """Cloth on legs that do not hang down, of people who sit, squat or step up: it may lie higher than the waist."""
+    members = np.zeros(len(cloth), bool)
+    hips, knees = scene.body.points[list(HIPS)], scene.body.points[list(KNEES)]
+    for n, side in enumerate(SIDES):
+        thigh = knees[n] - hips[n]
+        length = float(np.hypot(*thigh))
+        if length < 0.5 * scene.unit or thigh @ place.axis > _HANGING * length or scene.body.seen[KNEES[n]] < _SEEN:
+            continue
+        members |= cloth & (place.leg[side] < 0.8) & (place.leg_at[side] > 0.4) & (place.arm[side] > 1.0)
+    return members
+
+
+def _is_tail(scene: Scene, cloth: np.ndarray, bottom: np.ndarray) -> bool:
+    """Whether what looks like the cloth above the waist is its end: too little for trousers, and not cut by the rim."""
+    return bool(bottom.sum() < _TAIL * cloth.sum() and not scene.image(bottom)[-1].any())

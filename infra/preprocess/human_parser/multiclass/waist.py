@@ -18,7 +18,11 @@ CLEAR = 0.3  # from which clearness on the waist counts as seen
 # Profiles down the torso, in torso lengths below the shoulders.
 _TOP, _LEVEL, _LEVELS = 0.1, 0.02, 100
 _REACH = 12  # levels compared above and below: a quarter of the torso, in which prints and stripes average out
-_LIKELY, _LIKELY_SPREAD = 0.85, 0.28  # where waists are
+_THIN_REACH = 4
+_SHARP, _BLURRED = 0.5, 0.45  # distance in thin bands that is an edge; what a change without one counts
+_NEAR = 2  # levels that the changes in wide and in thin bands may lie apart
+_LIKELY, _LIKELY_SPREAD = 0.85, (0.28, 0.36)  # where waists are, and how far above and below
+_HIGHEST, _LOWEST = 0.4, 1.6
 _LEAST_DISTANCE, _DISTANCE_RANGE = 0.3, 0.6  # Bhattacharyya distances from unclear to clear
 _FAR = 6.0  # spreads from the waist's height from which on its line pays by distance, not by its square
 _NOISE = np.diag([16.0, 9.0, 9.0, 4.0])  # variances of noise and folds in the features
@@ -37,10 +41,9 @@ def find_waist(scene: Scene, place: Places, cloth: np.ndarray, belly: np.ndarray
     features = _features(scene)
     at = _TOP + _LEVEL * np.arange(_LEVELS + 1)
     across = np.floor((place.side + 0.42) / 0.28)
-    thirds = [_change(place, features, cloth & (across == third)) for third in range(3)]
-    likely = np.exp(-0.5 * ((at - _LIKELY) / _LIKELY_SPREAD) ** 2) * ((at > 0.4) & (at < 1.35))
-    seen = np.isfinite(thirds).sum(0) >= 2
-    change = np.where(seen, np.min(thirds, 0), 0) * likely
+    change = _change(place, features, [cloth & (across == third) for third in range(3)])
+    spread = np.where(at < _LIKELY, *_LIKELY_SPREAD)
+    change *= np.exp(-0.5 * ((at - _LIKELY) / spread) ** 2) * ((at > _HIGHEST) & (at < _LOWEST))
     best = int(change.argmax())
     clear = float(np.clip((change[best] - _LEAST_DISTANCE) / _DISTANCE_RANGE, 0, 1))
     middle = (np.abs(place.side) < 0.25) & (place.down > 0.35) & (place.down < 1.3)
@@ -60,17 +63,35 @@ def _features(scene: Scene) -> np.ndarray:
     return np.dstack([light, 1.5 * scene.lab[..., 1:], rough])[scene.inside]
 
 
-def _change(place: Places, features: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Bhattacharyya distance between the colours just above and just below every level of the torso; infinite
-    where one of them is hidden."""
+def _change(place: Places, features: np.ndarray, thirds: list[np.ndarray]) -> np.ndarray:
+    """How clothes change at every level of the torso, between the bands above and below it that are a quarter of the
+    torso high, and between thin ones: prints differ in the wide bands without an edge, folds have an edge alone.
+
+    The smallest Bhattacharyya distance of the ``thirds`` (N bool each) counts; 0 where two of them are hidden.
+    """
+    profiles = [_moments(place, features, members) for members in thirds]
+    wide, thin = (np.stack([_distance(total, reach) for total in profiles]) for reach in (_REACH, _THIN_REACH))
+    seen = np.isfinite(wide).sum(0) >= 2
+    wide, thin = (np.min(distance, 0) for distance in (wide, thin))
+    thin = np.max([np.roll(thin, shift) for shift in range(-_NEAR, _NEAR + 1)], 0)
+    return np.where(seen, wide, 0) * (_BLURRED + (1 - _BLURRED) * np.minimum(thin / _SHARP, 1))
+
+
+def _moments(place: Places, features: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """(levels + 1)x21: count, sums and products of the features of ``members`` above every level of the torso."""
     members = members & (place.down > _TOP) & (place.down < _TOP + _LEVEL * _LEVELS)
     level, f = ((place.down[members] - _TOP) / _LEVEL).astype(np.int32), features[members]
     moments = np.concatenate([np.ones((len(f), 1)), f, (f[:, :, None] * f[:, None, :]).reshape(-1, 16)], 1)
     total = np.zeros((_LEVELS + 1, 21))
     for m in range(21):
         total[1:, m] = np.bincount(level, moments[:, m], minlength=_LEVELS)[:_LEVELS].cumsum()
+    return total
+
+
+def _distance(total: np.ndarray, reach: int) -> np.ndarray:
+    """Bhattacharyya distance between the ``reach`` levels above and below every level; infinite where hidden."""
     k = np.arange(_LEVELS + 1)
-    above, below = total - total[np.maximum(k - _REACH, 0)], total[np.minimum(k + _REACH, _LEVELS)] - total
+    above, below = total - total[np.maximum(k - reach, 0)], total[np.minimum(k + reach, _LEVELS)] - total
     return np.where((above[:, 0] > 25) & (below[:, 0] > 25), _bhattacharyya(above, below), np.inf)
 
 

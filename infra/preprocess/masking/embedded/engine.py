@@ -46,7 +46,7 @@ class Embedded(Engine[MaskInput, Mask]):
         self._careful_saliency(grey)
 
     def run(self, batch: list[MaskInput]) -> list[Mask | EngineError]:
-        return [self._garment(one.picture) if one.subject == "garment" else self._person(one) for one in batch]
+        return [self._person(one) if one.subject == "person" else self._garment(one) for one in batch]
 
     def _person(self, one: MaskInput) -> Mask | EngineError:
         size = one.picture.shape[:2]
@@ -59,7 +59,8 @@ class Embedded(Engine[MaskInput, Mask]):
         alpha = joined(matte, window, coarse, bones(coarse, one.pose, size), size)
         return Mask(alpha, class_logits=logits.astype(np.float16))
 
-    def _garment(self, whole: np.ndarray) -> Mask | EngineError:
+    def _garment(self, one: MaskInput) -> Mask | EngineError:
+        whole = one.picture
         if min(whole.shape[:2]) < _LEAST_SIDE:
             return EngineError("no_garment", f"The picture is too small to hold a garment: under {_LEAST_SIDE} pixels.")
         scale = _GARMENT_SIZE / max(whole.shape[:2])
@@ -83,8 +84,8 @@ class Embedded(Engine[MaskInput, Mask]):
                 "No garment was found in the picture. Use a photo of one garment, laid flat, on a hanger or worn, "
                 "that fills a good part of the picture.",
             )
-        worn = is_worn(picture, alpha, classes)
-        if worn:
+        worn = is_worn(alpha, classes)
+        if worn and one.subject == "garment":
             alpha = worn_alpha(picture, classes)
         if scale < 1:
             alpha = cv2.resize(alpha, whole.shape[1::-1], interpolation=cv2.INTER_CUBIC)
