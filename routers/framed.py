@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import Request
 
 from infra.imaging.frame import Frame
+from infra.imaging.shrink import SEARCH_SIDE, shrunk
 from infra.preprocess.masking.mask import Mask
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.serving.app import in_thread
@@ -40,7 +41,8 @@ async def framed_person(request: Request, photo: np.ndarray) -> Framed:
     if "pose" not in wants:
         return Framed(photo)
     companions = request.app.state.companions
-    pose = await companions.pose(photo, context(request))
+    small, back = await in_thread(shrunk, photo, SEARCH_SIDE)
+    pose = (await companions.pose(small, context(request))).moved(back, photo.shape[:2])
     frame = Frame.around(pose.extent(), photo.shape[:2])
     picture = await in_thread(frame.cut, photo)
     pose = pose.moved(frame.affine, picture.shape[:2])

@@ -12,6 +12,7 @@ import numpy as np
 
 from infra.fleet import Fleet
 from infra.imaging.frame import Frame
+from infra.imaging.shrink import SEARCH_SIDE, shrunk
 from infra.preprocess.densepose.densepose import DensePose, DensePoseInput
 from infra.preprocess.human_parser import labels
 from infra.preprocess.human_parser.parse import Parse, ParseInput
@@ -26,7 +27,6 @@ from infra.viton.tryon import TryOnInput
 Decode = Callable[[bytes, str], Awaitable[np.ndarray]]
 """Bytes and the name of their field -> picture uint8 HxWx3; raises Problem."""
 
-SEARCH_SIDE = 1280  # people are looked for in photos shrunk to this longer side
 LOOK_AGAIN = 1.5  # a frame that enlarges by more is worth a second look at the pose
 GARMENT_SIDE = 1024  # garments are read at this longer side at most: the frame shows them smaller
 SURE_KIND = 0.7  # below this share the silhouette's guess is not worth an unusual garment: it is an upper one
@@ -108,15 +108,10 @@ class InputReader:
 
     async def _find(self, photo: np.ndarray, context: Context) -> Pose:
         """The people of a photo, in its own pixels."""
-        scale = SEARCH_SIDE / max(photo.shape[:2])
         with context.timing.step("pose_estimation"):
-            if scale >= 1:
-                return await self._fleet.pose_estimation(PoseInput(photo), context)
-            small = await in_thread(_shrunk, photo, scale)
+            small, back = await in_thread(shrunk, photo, SEARCH_SIDE)
             pose = await self._fleet.pose_estimation(PoseInput(small), context)
-        y, x = photo.shape[0] / small.shape[0], photo.shape[1] / small.shape[1]
-        back = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
-        return pose.moved(back, photo.shape[:2])
+            return pose if small is photo else pose.moved(back, photo.shape[:2])
 
     async def _preprocess(self, picture: np.ndarray, pose: Pose, context: Context) -> tuple[Mask, Parse, DensePose]:
         """Mask, parse map and body parts of a framed person, at the same time as far as the engines' wants allow."""
@@ -149,8 +144,7 @@ class InputReader:
 
     async def _read_garment(self, data: bytes, kind: str | None, decode: Decode, context: Context) -> GarmentInputs:
         photo = await decode(data, "garment")
-        scale = GARMENT_SIDE / max(photo.shape[:2])
-        picture = photo if scale >= 1 else await in_thread(_shrunk, photo, scale)
+        picture, _ = await in_thread(shrunk, photo, GARMENT_SIDE)
         with context.timing.step("garment"):
             mask = await self._fleet.masking(MaskInput(picture, "garment"), context)
         chosen, notes = _kind_of(mask, kind)
@@ -200,8 +194,3 @@ def _kind_of(mask: Mask, wanted: str | None) -> tuple[str, tuple[str, ...]]:
     guess = KINDS[best] if mask.kinds[best] >= SURE_KIND else "upper"
     words = {"upper": "an upper garment", "lower": "a lower garment", "dress": "a dress"}
     return guess, (f"the garment was taken for {words[guess]} by its shape; send kind to say what it is",)
-
-
-def _shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
-    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

@@ -13,15 +13,18 @@ GOOD = 0.85  # of the best support: curves that may be the neckline
 RIB = (0.07, 0.42)  # half widths: how far above its lower seam a collar's own edge lies
 ONE_EDGE = 0.2  # half widths: good curves closer than this follow one edge, the strongest best
 COLLAR_CLOTH, SHOULDER_CLOTH = 14.0, 6.0  # Lab: as like the collar or the shoulders' cloth as this is the front
+BELOW_LABEL = 0.1  # half widths: an inner back's label ends this far above the front neckline
 CREW_DEPTH = 0.42  # half widths: an average crew neck, where nothing is seen
 COLUMNS = 41
 
 
-def find_neckline(picture: np.ndarray, mask: np.ndarray, neck: np.ndarray, collar: bool) -> np.ndarray:
+def find_neckline(
+    picture: np.ndarray, mask: np.ndarray, neck: np.ndarray, collar: bool, label: float | None = None
+) -> np.ndarray:  # fmt: skip
     """Front neckline (41, 2) between the two neck points (2, 2).
 
     y = line between the points + depth (1 - |u|^p), by edge support; each column then snaps to the edge.
-    `picture` uint8 RGB, `mask` bool HxW. Where no inner back is seen, the outline itself is the neckline.
+    `picture` uint8 RGB, `mask` bool HxW; `label`: the row down to which a label shows the inner back. Where no inner back is seen, the outline itself is the neckline.
     """
     half = max((neck[1, 0] - neck[0, 0]) / 2, 1.0)
     u = np.linspace(-1, 1, COLUMNS)
@@ -36,6 +39,8 @@ def find_neckline(picture: np.ndarray, mask: np.ndarray, neck: np.ndarray, colla
     middle = slice(COLUMNS // 2 - 4, COLUMNS // 2 + 5)
     dip = max(0.0, float(np.median((outline - base)[middle])))
     least = max(0.22 * half, dip + 0.16 * half)
+    if label is not None:
+        least = max(least, label - base[COLUMNS // 2] + BELOW_LABEL * half)
     depth, power, support = _curve_support(lab, vertical, horizontal, base, columns, outline, half, least)
     outline_curve = np.stack([x, np.maximum(outline, base)], 1)
     if not len(depth):

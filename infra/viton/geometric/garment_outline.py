@@ -10,8 +10,8 @@ from infra.viton.geometric.polyline import polyline_length, resample
 TILTS = np.arange(-20, 21, 2)  # degrees that a garment may lie askew
 TILT_SIZE = 96  # pixels: symmetry is judged on a mask this large
 GAP_AREA, GAP_OFF = 0.003, 0.3  # of the cloth's area; of half the width: such holes part sleeve and body
-LABEL_WIDTH, LABEL_HEIGHT = 0.2, 0.06  # of the garment's width: a notch in the top edge up to this large ...
-LABEL_SQUARE = 0.78  # ... that fills its box this far is a white label, cut out with the ground behind it
+LABEL_WIDTH, LABEL_HEIGHT = 0.2, (0.02, 0.07)  # of the garment's width: a notch this large in the top edge's middle ...
+LABEL_SQUARE = 0.8  # ... is a white label that went with the ground, if near its floor it is this wide still
 LEAST_OPENING = 0.12  # of the garment's width: smaller dips of the top edge are a collar's folds
 
 
@@ -131,25 +131,25 @@ def with_gaps_opened(mask: np.ndarray, axis: float) -> np.ndarray:
     return opened > 0
 
 
-def with_label_filled(mask: np.ndarray, axis: float) -> np.ndarray:
-    """bool HxW: the mask without the square notch that a label leaves in the middle of the inner back's edge."""
-    columns = np.flatnonzero(mask.any(0))
-    width = int(columns[-1] - columns[0])
-    top = np.array([first_row(mask[:, x]) for x in range(columns[0], columns[-1] + 1)], np.int32)
-    reach = int(LABEL_WIDTH * width) | 1
-    dilated = cv2.erode(top.astype(np.float32)[None], np.ones((1, reach), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    closed = cv2.dilate(dilated, np.ones((1, reach), np.uint8), borderType=cv2.BORDER_REPLICATE)[0]
-    depth = top - closed
-    deep = np.concatenate([[0], (depth > 0.01 * width).astype(int), [0]])
-    out = mask
-    for start, end in zip(np.flatnonzero(np.diff(deep) > 0), np.flatnonzero(np.diff(deep) < 0)):
-        notch = depth[start:end]
-        central = abs(columns[0] + (start + end) / 2 - axis) < 0.1 * width
-        if central and notch.max() < LABEL_HEIGHT * width and notch.mean() > LABEL_SQUARE * notch.max():
-            out = out.copy()
-            for x in range(start, end):
-                out[int(closed[x]) : top[x], columns[0] + x] = True
-    return out
+def with_label_filled(mask: np.ndarray, axis: float) -> tuple[np.ndarray, float | None]:
+    """bool HxW: the mask without the square notch that a white label leaves in the inner back; the notch's floor."""
+    columns = np.arange(*np.flatnonzero(mask.any(0))[[0, -1]])
+    width = len(columns)
+    top = np.array([first_row(mask[:, x]) for x in columns], np.float32)
+    across = np.ones((1, int(LABEL_WIDTH * width) | 1), np.uint8)
+    brim = cv2.morphologyEx(top[None], cv2.MORPH_OPEN, across, borderType=cv2.BORDER_REPLICATE)[0]
+    depth = np.where(np.abs(columns - axis) < LABEL_WIDTH * width, top - brim, 0)
+    height = float(depth.max(initial=0))
+    if not LABEL_HEIGHT[0] * width < height < LABEL_HEIGHT[1] * width:
+        return mask, None
+    notch = np.flatnonzero(depth > 0.5 * height)
+    square = (depth > 0.8 * height).sum() > LABEL_SQUARE * (notch[-1] - notch[0] + 1)
+    if not square or abs(columns[notch].mean() - axis) > 0.25 * LABEL_WIDTH * width:
+        return mask, None
+    filled = mask.copy()
+    for k in np.flatnonzero(depth > 1):
+        filled[int(brim[k]) : int(top[k]), columns[k]] = True
+    return filled, float(top[notch].max())
 
 
 def neck_opening(mask: np.ndarray, axis: float) -> np.ndarray | None:

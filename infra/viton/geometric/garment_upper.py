@@ -24,7 +24,7 @@ def analyse_upper(picture: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, kind:
     """Structure of an upper garment or dress. `picture`, `rgb` uint8 HxWx3, `alpha` uint8 HxW."""
     mask = alpha > 127
     axis = mirror_axis(mask)
-    mask = with_label_filled(mask, axis)
+    mask, label = with_label_filled(mask, axis)
     left, right = _both_sides(with_gaps_opened(mask, axis), axis, crease_map(picture))
     width = mask.shape[1]
 
@@ -34,7 +34,7 @@ def analyse_upper(picture: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, kind:
     collar = left.collar and right.collar
     neck_top = pair("neck_top")
     neck = pair("neck") if collar else neck_top
-    neckline = find_neckline(picture, mask, neck_top, collar)
+    neckline = find_neckline(picture, mask, neck_top, collar, label)
     rgb = without_label(rgb, alpha, neckline)
     back = inner_back(picture, neckline, collar)
     sleeves = (left.sleeve, None)

@@ -29,12 +29,13 @@ def label_clothes(scene: Scene, place: Places, colours: Colours, labels: np.ndar
     sure = np.take_along_axis(scene.share, scene.kind[:, None], 1)[:, 0]
     if not cloth.any():
         return sure
-    sleeve, lap = _sleeves(scene, place, cloth), _raised_legs(scene, place, cloth)
+    sleeve, lap = _hanging_sleeves(place, cloth), _raised_legs(scene, place, cloth)
     belly = (labels == Cihp.TORSO_SKIN) & (place.down > 0.35) & (place.down < 1.3) & (np.abs(place.side) < 0.4)
     belly &= np.minimum(*place.hand.values()) > 1.2
     waist = find_waist(scene, place, cloth & ~sleeve, belly)
     ratio = lower_over_upper(place, waist, colours, cloth & ~sleeve)
     lap &= ratio > -_OTHER_CLOTH
+    sleeve |= _folded_sleeves(scene, place, cloth)
     sleeve &= ((place.down < waist.down) | (ratio < 0.5)) & ~lap  # what lies between a sleeve and the hip
     line = waist_line(scene, place, waist, np.where(cloth & ~sleeve, ratio, 0), belly)
     upper = (sleeve | (scene.row < line[scene.column])) & ~lap
@@ -63,17 +64,29 @@ def _socks(scene: Scene, place: Places, bottom: np.ndarray) -> np.ndarray:
     return socks
 
 
-def _sleeves(scene: Scene, place: Places, cloth: np.ndarray) -> np.ndarray:
-    """Cloth on the arms that hang beside the body or lie before it, above the end of the sleeve."""
+def _hanging_sleeves(place: Places, cloth: np.ndarray) -> np.ndarray:
+    """Cloth on the arms that hang beside the body, above the end of the sleeve."""
     sleeve = np.zeros(len(cloth), bool)
     leg = np.minimum(place.leg["left"], place.leg["right"])
-    for n, side in enumerate(SIDES):
-        end = place.sleeve_end[side] + 0.1
-        on_arm = cloth & (place.arm_at[side] < (end if end < 2 else 3)) & (place.arm_at[side] > 0.3)
-        beside = (place.arm[side] < 1.3) & (np.abs(place.side) > 0.3) & ((leg > 1.0) | (place.arm[side] < 0.9))
-        before = (place.arm[side] < 0.8) & (place.arm_at[side] > 0.9) & (scene.body.seen[15 + n] > _SEEN)
-        sleeve |= on_arm & (beside | before)
+    for side in SIDES:
+        on_arm = (place.arm[side] < 1.3) & (place.arm_at[side] > 0.3) & _above_end(place, side)
+        sleeve |= on_arm & cloth & (np.abs(place.side) > 0.3) & ((leg > 1.0) | (place.arm[side] < 0.9))
     return sleeve
+
+
+def _folded_sleeves(scene: Scene, place: Places, cloth: np.ndarray) -> np.ndarray:
+    """Cloth on forearms before the body, above the end of the sleeve."""
+    sleeve = np.zeros(len(cloth), bool)
+    for n, side in enumerate(SIDES):
+        if scene.body.seen[15 + n] > _SEEN:
+            on_forearm = (place.arm[side] < 0.8) & (place.arm_at[side] > 0.9)
+            sleeve |= cloth & on_forearm & _above_end(place, side)
+    return sleeve
+
+
+def _above_end(place: Places, side: str) -> np.ndarray:
+    end = place.sleeve_end[side] + 0.1
+    return place.arm_at[side] < (end if end < 2 else 3)
 
 
 def _raised_legs(scene: Scene, place: Places, cloth: np.ndarray) -> np.ndarray:

@@ -41,11 +41,12 @@ def find_waist(scene: Scene, place: Places, cloth: np.ndarray, belly: np.ndarray
     features = _features(scene)
     at = _TOP + _LEVEL * np.arange(_LEVELS + 1)
     across = np.floor((place.side + 0.42) / 0.28)
-    change = _change(place, features, [cloth & (across == third) for third in range(3)])
+    change, edge = _change(place, features, [cloth & (across == third) for third in range(3)])
     spread = np.where(at < _LIKELY, *_LIKELY_SPREAD)
     change *= np.exp(-0.5 * ((at - _LIKELY) / spread) ** 2) * ((at > _HIGHEST) & (at < _LOWEST))
     best = int(change.argmax())
     clear = float(np.clip((change[best] - _LEAST_DISTANCE) / _DISTANCE_RANGE, 0, 1))
+    best = max(best - _NEAR, 0) + int(edge[max(best - _NEAR, 0) : best + _NEAR + 1].argmax())
     middle = (np.abs(place.side) < 0.25) & (place.down > 0.35) & (place.down < 1.3)
     level = ((place.down[middle] - _TOP) / _LEVEL).astype(int)
     count = np.bincount(level, minlength=_LEVELS)
@@ -63,18 +64,20 @@ def _features(scene: Scene) -> np.ndarray:
     return np.dstack([light, 1.5 * scene.lab[..., 1:], rough])[scene.inside]
 
 
-def _change(place: Places, features: np.ndarray, thirds: list[np.ndarray]) -> np.ndarray:
+def _change(place: Places, features: np.ndarray, thirds: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """How clothes change at every level of the torso, between the bands above and below it that are a quarter of the
     torso high, and between thin ones: prints differ in the wide bands without an edge, folds have an edge alone.
 
-    The smallest Bhattacharyya distance of the ``thirds`` (N bool each) counts; 0 where two of them are hidden.
+    The smallest Bhattacharyya distance of the ``thirds`` (N bool each) counts; 0 where two of them are hidden. The
+    second array is that of the thin bands alone.
     """
     profiles = [_moments(place, features, members) for members in thirds]
     wide, thin = (np.stack([_distance(total, reach) for total in profiles]) for reach in (_REACH, _THIN_REACH))
     seen = np.isfinite(wide).sum(0) >= 2
     wide, thin = (np.min(distance, 0) for distance in (wide, thin))
-    thin = np.max([np.roll(thin, shift) for shift in range(-_NEAR, _NEAR + 1)], 0)
-    return np.where(seen, wide, 0) * (_BLURRED + (1 - _BLURRED) * np.minimum(thin / _SHARP, 1))
+    near = np.max([np.roll(thin, shift) for shift in range(-_NEAR, _NEAR + 1)], 0)
+    change = np.where(seen, wide, 0) * (_BLURRED + (1 - _BLURRED) * np.minimum(near / _SHARP, 1))
+    return change, np.where(np.isfinite(thin), thin, 0)
 
 
 def _moments(place: Places, features: np.ndarray, members: np.ndarray) -> np.ndarray:

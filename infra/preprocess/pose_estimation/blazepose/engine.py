@@ -22,6 +22,7 @@ from infra.preprocess.pose_estimation.blazepose.search import Candidate, find_pe
 from infra.preprocess.pose_estimation.blazepose.sides import best_of, facing, hands_agree, shows_back, turned_round
 from infra.preprocess.pose_estimation.pose import Pose, PoseInput
 from infra.serving.engine import Engine, EngineError, WeightsPath
+from infra.serving.settings import Settings
 
 # A detector this sure was right on every unaltered photo; 16 of 18 wrong torsos of altered photos lie below.
 SURE_SCORE = 0.75
@@ -46,6 +47,10 @@ class BlazePose(Engine[PoseInput, Pose]):
         self._shift = np.zeros(2) if as_published else RIGHTWARD
         self._lean = HEAVY_LEAN if heavy and not as_published else 0.0
         self.weights = ("pose_detection", self._landmarks, "hand_landmark_full", "face_landmark")
+
+    @classmethod
+    def configured(cls, settings: Settings) -> BlazePose:
+        return cls(heavy=settings.blazepose_network == "heavy")
 
     def load(self, weights: WeightsPath, threads: int) -> None:
         def network(name: str, low: float = 0.0) -> LiteRTNetwork:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from infra.preprocess.pose_estimation.blazepose.detector import LEAST_SCORE, Detection, PersonDetector
-from infra.preprocess.pose_estimation.blazepose.landmarks import HIPS, SHOULDERS, torso_length
+from infra.preprocess.pose_estimation.blazepose.landmarks import HIPS, NOSE, SHOULDERS, torso_length
 from infra.preprocess.pose_estimation.blazepose.networks import LEAST_PRESENCE, Body, PoseNetwork
 from infra.preprocess.pose_estimation.blazepose.squares import Square, whole_square
 
@@ -31,6 +31,9 @@ SMALL_FOR_PICTURE = 0.75
 TILES = (1 / 1.7, 1 / 3, 1 / 5)
 TILE_OVERLAP = 0.3
 LEAST_TILE = 320  # pixels; smaller tiles show the detector (224 pixels) nothing new
+# Width of the shoulders and length of the neck together, over the square's side: at least 0.09 of some 150 people seen
+# from all sides; a hand that was taken for a person had 0.04.
+LEAST_SPREAD = 0.06
 SAME_PERSON = 0.4  # torso lengths between two answers that are of one person
 # Levels of a picture (1st and 99th percentile of its grey) that are stretched where nobody is found.
 TOO_DARK, TOO_BRIGHT = 128, 128
@@ -103,9 +106,17 @@ def _known_people(pose: PoseNetwork, picture: np.ndarray, seen: list[Seen], know
         if any(_same_place(found, other.detection) for other in people):
             continue
         body = pose(picture, found.square)
-        if body.presence >= LEAST_PRESENCE and not any(_same_body(body, other.body) for other in people):
+        is_body = body.presence >= LEAST_PRESENCE and _is_spread(body)
+        if is_body and not any(_same_body(body, other.body) for other in people):
             people.append(Candidate(found, region, body))
     return people
+
+
+def _is_spread(body: Body) -> bool:
+    """Whether head and shoulders lie apart, as a person's do even from the side."""
+    nose, left, right = (body.landmarks[index, :2] for index in (NOSE, *SHOULDERS))
+    spread = np.hypot(*(left - right)) + np.hypot(*(nose - (left + right) / 2))
+    return bool(spread > LEAST_SPREAD * body.square.side)
 
 
 def _same_place(a: Detection, b: Detection) -> bool:
