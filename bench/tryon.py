@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import itertools
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,10 +23,13 @@ import cv2
 import httpx
 import numpy as np
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run as a file, Python looks in this folder only
+
 from infra.serving.timing import durations
 from tests.fleet import running_fleet
 
-SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+SAMPLES = ROOT / "samples"
 
 
 def jpegs(folder: str) -> list[np.ndarray]:

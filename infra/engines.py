@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.serving.engine import Engine, WeightsPath
 from infra.serving.settings import Settings
-from infra.weights import MissingWeights
+from infra.weights import MissingWeights, WeightsFolder
 
 ENGINES = {
     "masking": {"embedded": "infra.preprocess.masking.embedded.engine:Embedded"},
@@ -23,6 +23,11 @@ ENGINES = {
 
 class UnknownEngine(ValueError):
     """A setting names an engine that does not exist; the text lists those that do."""
+
+
+def weights_folder(settings: Settings) -> WeightsFolder:
+    """The folder that the settings name, or the user's."""
+    return WeightsFolder(settings.weights) if settings.weights else WeightsFolder.default()
 
 
 def make(service: str, name: str, settings: Settings) -> Engine[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -28,35 +29,37 @@ class Fleet:
         self.pose_estimation = PoseEstimationClient(http, settings.url("pose_estimation"))
         self.densepose = DensePoseClient(http, settings.url("densepose"))
         self.viton = TryOnClient(http, settings.url("viton"))
-        self._info: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._info: dict[str, tuple[float, dict[str, Any]]] = {}  # service -> when it was asked, what it said last
 
     def clients(self) -> list[ServiceClient[Any, Any]]:
         return [self.masking, self.human_parser, self.pose_estimation, self.densepose, self.viton]
 
-    async def infos(self) -> dict[str, dict[str, Any]]:
-        """service -> its `/v1/info`, a few seconds old at most; empty for one that does not answer."""
-        answers = await asyncio.gather(*map(self._ask, self.clients()))
+    async def infos(self, now: bool = False) -> dict[str, dict[str, Any]]:
+        """service -> its `/v1/info`, a few seconds old at most, or asked now.
+
+        One that does not answer is not `ready` and else what it was: a service too busy to answer in time has not
+        changed its engine. Empty for one that never answered.
+        """
+        answers = await asyncio.gather(*(self._ask(client, 0 if now else INFO_SECONDS) for client in self.clients()))
         return {client.service: answer for client, answer in zip(self.clients(), answers, strict=True)}
 
     async def engines(self) -> dict[str, str]:
         return {service: info.get("engine", "unknown") for service, info in (await self.infos()).items()}
 
-    async def _ask(self, client: ServiceClient[Any, Any]) -> dict[str, Any]:
-        asked, answer = self._info.get(client.service, (-INFO_SECONDS, {}))
-        if answer.get("ready") and time.monotonic() - asked < INFO_SECONDS:
+    async def _ask(self, client: ServiceClient[Any, Any], oldest: float) -> dict[str, Any]:
+        asked, answer = self._info.get(client.service, (0.0, {}))
+        if answer.get("ready") and time.monotonic() - asked < oldest:
             return answer
-        try:
+        answer = answer | {"ready": False}
+        with contextlib.suppress(httpx.HTTPError, ValueError):
             response = await self._http.get(f"{client.url}/v1/info", timeout=_ASK_SECONDS)
-            answer = response.json() if response.status_code == 200 else {}
-        except (httpx.HTTPError, ValueError):
-            answer = {}
+            answer = dict(response.raise_for_status().json())
         self._info[client.service] = time.monotonic(), answer
         return answer
 
     async def status(self) -> dict[str, dict[str, Any]]:
-        """For `GET /v1/fleet`: asked now, not remembered."""
-        self._info.clear()
-        infos = await self.infos()
+        """For `GET /v1/fleet`."""
+        infos = await self.infos(now=True)
         return {
             client.service: {
                 "url": client.url,

@@ -14,7 +14,6 @@ from infra.preprocess.companions import Companions
 from infra.serving.app import bare_app
 from infra.serving.settings import Settings, settings
 from infra.serving.worker import EngineWorker
-from infra.weights import WeightsFolder
 from infra.weights.catalogue import entry_of
 
 log = logging.getLogger("everywear")
@@ -24,7 +23,7 @@ def engine_app(service: str, description: str, router: APIRouter, own: Settings 
     """`uvicorn masking:app` and the others. Raises `UnknownEngine` or `MissingWeights` for a setting that names an
     engine which cannot be."""
     configured = own or settings()
-    folder = WeightsFolder(configured.weights) if configured.weights else WeightsFolder.default()
+    folder = engines.weights_folder(configured)
     engine = engines.choose(service, configured, folder.path)
     worker = EngineWorker(engine, folder.path, configured.engine_threads, configured.queue)
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from infra.preprocess.densepose import parts
 from infra.preprocess.densepose.densepose import DensePose, DensePoseInput
+from infra.serving.app import in_thread
 from infra.serving.arrays import NPY, NPZ
 from infra.serving.forms import RequestForm, Upload, read_form, read_record, request_body, sends_arrays
 from routers.exchange import (
@@ -63,12 +64,13 @@ async def densepose(request: Request) -> Response:
         photo = await read_picture(request, form.image, "image")
         framed = await framed_person(request, photo)
         result = await run_engine(request, DensePoseInput(framed.picture, framed.pose, framed.mask))
-        result, picture = DensePose(framed.labels_to_photo(result.iuv, photo)), form.picture
+        result, picture = DensePose(await in_thread(framed.labels_to_photo, result.iuv, photo)), form.picture
     if chosen in (NPY, NPZ):
         return await record_response(request, chosen, result, result.iuv)
     if chosen == JSON:
-        return json_response(request, _summary(result))
-    return await picture_response(request, PNG, parts.part_picture(result.iuv) if picture == "parts" else result.iuv)
+        return await json_response(request, lambda: _summary(result))
+    shown = parts.part_picture if picture == "parts" else np.asarray
+    return await picture_response(request, PNG, lambda: shown(result.iuv))
 
 
 def _summary(result: DensePose) -> dict[str, object]:

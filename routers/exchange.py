@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -67,6 +67,12 @@ async def read_picture(request: Request, data: bytes, field: str, kind: str = "p
             raise Problem(error.code, f"{field}: {error.detail}") from None
 
 
+def notes_header(notes: Sequence[str]) -> dict[str, str]:
+    """Notes as a header, which holds printable ASCII and nothing else."""
+    text = "; ".join(notes).encode("ascii", "replace").decode()
+    return {"X-Notes": "".join(letter if letter.isprintable() else " " for letter in text)} if notes else {}
+
+
 async def encoded(request: Request, encode: Callable[[], T]) -> T:
     with context(request).timing.step("encode"):
         return await in_thread(encode)
@@ -78,13 +84,15 @@ async def record_response(request: Request, chosen: str, record: Any, only: np.n
     return Response(body, media_type=chosen, headers=engine_header(request))
 
 
-async def picture_response(request: Request, chosen: str, picture: np.ndarray, **headers: str) -> Response:
-    body = await encoded(request, lambda: encode_picture(picture, chosen))
-    return Response(body, media_type=chosen, headers={**engine_header(request), **headers})
+async def picture_response(
+    request: Request, chosen: str, draw: Callable[[], np.ndarray], headers: Mapping[str, str] | None = None
+) -> Response:
+    body = await encoded(request, lambda: encode_picture(draw(), chosen))
+    return Response(body, media_type=chosen, headers={**engine_header(request), **(headers or {})})
 
 
-def json_response(request: Request, content: dict[str, Any]) -> Response:
-    return JSONResponse(content, headers=engine_header(request))
+async def json_response(request: Request, summary: Callable[[], dict[str, Any]]) -> Response:
+    return JSONResponse(await encoded(request, summary), headers=engine_header(request))
 
 
 def engine_header(request: Request) -> dict[str, str]:

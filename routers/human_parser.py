@@ -12,6 +12,7 @@ from pydantic import Field
 from infra.imaging.encode import encode_palette_png
 from infra.preprocess.human_parser import labels as tables
 from infra.preprocess.human_parser.parse import Parse, ParseInput
+from infra.serving.app import in_thread
 from infra.serving.arrays import NPY, NPZ
 from infra.serving.forms import RequestForm, Upload, read_form, read_record, request_body, sends_arrays
 from routers.exchange import (
@@ -60,7 +61,7 @@ async def parse(request: Request) -> Response:
     if chosen in (NPY, NPZ):
         return await record_response(request, chosen, result, result.labels)
     if chosen == JSON:
-        return json_response(request, _summary(result, label_set))
+        return await json_response(request, lambda: _summary(result, label_set))
     body = await encoded(request, lambda: encode_palette_png(result.labels, tables.voc_palette()))
     return Response(body, media_type=PNG, headers=engine_header(request))
 
@@ -68,10 +69,12 @@ async def parse(request: Request) -> Response:
 async def _parse_of_photo(request: Request, photo: np.ndarray, label_set: str) -> Parse:
     framed = await framed_person(request, photo)
     result = await run_engine(request, ParseInput(framed.picture, framed.pose, framed.mask))
-    return Parse(
-        framed.labels_to_photo(tables.from_cihp(result.labels, label_set), photo),
-        framed.mask_to_photo(result.confidence, photo),
-    )
+
+    def in_photo() -> Parse:
+        labels = framed.labels_to_photo(tables.from_cihp(result.labels, label_set), photo)
+        return Parse(labels, framed.mask_to_photo(result.confidence, photo))
+
+    return await in_thread(in_photo)
 
 
 def _summary(result: Parse, label_set: str) -> dict[str, object]:

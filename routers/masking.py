@@ -11,6 +11,7 @@ from pydantic import Field
 
 from infra.imaging.encode import encode_grey_png
 from infra.preprocess.masking.mask import KINDS, SUBJECTS, Mask, MaskInput
+from infra.serving.app import in_thread
 from infra.serving.arrays import NPY, NPZ
 from infra.serving.forms import RequestForm, Upload, read_form, read_record, request_body, sends_arrays
 from infra.serving.problems import Problem
@@ -70,7 +71,7 @@ async def mask(request: Request) -> Response:
     if chosen in (NPY, NPZ):
         return await record_response(request, chosen, result, result.alpha)
     if chosen == JSON:
-        return json_response(request, _summary(result))
+        return await json_response(request, lambda: _summary(result))
     body = await encoded(request, lambda: encode_grey_png(result.alpha))
     return Response(body, media_type=PNG, headers=engine_header(request))
 
@@ -80,7 +81,7 @@ async def _mask_of_photo(request: Request, photo: np.ndarray, subject: str) -> M
         return await run_engine(request, MaskInput(photo, "garment"))
     framed = await framed_person(request, photo)
     result = await run_engine(request, MaskInput(framed.picture, "person", framed.pose))
-    return Mask(framed.mask_to_photo(result.alpha, photo))
+    return Mask(await in_thread(framed.mask_to_photo, result.alpha, photo))
 
 
 def _summary(result: Mask) -> dict[str, object]:

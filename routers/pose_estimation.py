@@ -10,7 +10,6 @@ from pydantic import Field
 
 from infra.preprocess.pose_estimation import drawing, keypoints
 from infra.preprocess.pose_estimation.pose import PoseInput
-from infra.serving.app import in_thread
 from infra.serving.arrays import NPY, NPZ
 from infra.serving.forms import RequestForm, Upload, read_form, read_record, request_body, sends_arrays
 from routers.exchange import (
@@ -65,5 +64,4 @@ async def pose(request: Request) -> Response:
         text = keypoints.openpose_json(people, result.hands)
         return Response(text, media_type=JSON, headers={**engine_header(request), "X-View": result.view})
     size = given.picture.shape[:2]
-    picture = await in_thread(drawing.skeleton_picture, people, result.hands, size)
-    return await picture_response(request, PNG, picture)
+    return await picture_response(request, PNG, lambda: drawing.skeleton_picture(people, result.hands, size))

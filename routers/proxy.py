@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
 from infra.fleet import Fleet
@@ -20,7 +21,19 @@ from infra.viton.inputs import GarmentInputs, InputReader, PersonInputs, all_or_
 from infra.viton.tryon import TryOn
 from infra.viton.viton_hd import inputs_zip
 from routers import densepose, human_parser, masking, pose_estimation, viton
-from routers.exchange import JPEG, JSON, PNG, WEBP, ZIP, encoded, negotiate, read_picture, responses, settings_of
+from routers.exchange import (
+    JPEG,
+    JSON,
+    PNG,
+    WEBP,
+    ZIP,
+    encoded,
+    negotiate,
+    notes_header,
+    read_picture,
+    responses,
+    settings_of,
+)
 
 router = APIRouter(tags=["try-on"])
 
@@ -92,28 +105,28 @@ async def _answer(
     engines = await _fleet(request).engines()
     notes = garment.notes + result.notes
     headers = _told(engines, notes) | {"X-Garment-Kind": garment.kind, "X-View": person.pose.view}
-    media_type = PNG if chosen == JSON else chosen
-    body = await encoded(request, lambda: encode_picture(picture, media_type))
     if chosen != JSON:
+        body = await encoded(request, lambda: encode_picture(picture, chosen))
         return Response(body, media_type=chosen, headers=headers)
-    content = {
-        "image": base64.b64encode(body).decode(),
-        "media_type": media_type,
-        "width": picture.shape[1],
-        "height": picture.shape[0],
-        "kind": garment.kind,
-        "view": person.pose.view,
-        "engines": engines,
-        "notes": list(notes),
-    }
-    return JSONResponse(content, headers=headers)
+
+    def as_json() -> bytes:
+        content = {
+            "image": base64.b64encode(encode_picture(picture, PNG)).decode(),
+            "media_type": PNG,
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "kind": garment.kind,
+            "view": person.pose.view,
+            "engines": engines,
+            "notes": notes,
+        }
+        return json.dumps(content).encode()
+
+    return Response(await encoded(request, as_json), media_type=JSON, headers=headers)
 
 
 def _told(engines: dict[str, str], notes: tuple[str, ...]) -> dict[str, str]:
-    headers = {"X-Engine": ", ".join(f"{service}={engine}" for service, engine in engines.items())}
-    if notes:
-        headers["X-Notes"] = "; ".join(notes)
-    return headers
+    return {"X-Engine": ", ".join(f"{service}={engine}" for service, engine in engines.items()), **notes_header(notes)}
 
 
 @router.post(

@@ -14,6 +14,7 @@ from infra.preprocess.human_parser import labels
 from infra.preprocess.masking.mask import KINDS
 from infra.preprocess.pose_estimation.keypoints import read_openpose_json
 from infra.preprocess.pose_estimation.pose import Pose
+from infra.serving.app import in_thread
 from infra.serving.arrays import NPY, NPZ
 from infra.serving.forms import OptionalUpload, RequestForm, Upload, read_form, read_record, request_body, sends_arrays
 from infra.serving.problems import Problem
@@ -23,6 +24,7 @@ from routers.exchange import (
     PNG,
     WEBP,
     negotiate,
+    notes_header,
     picture_response,
     read_picture,
     record_response,
@@ -78,8 +80,7 @@ async def synthesize(request: Request) -> Response:
     result = await run_engine(request, _checked(given))
     if chosen in (NPY, NPZ):
         return await record_response(request, chosen, result, result.picture)
-    headers = {"X-Notes": "; ".join(result.notes)} if result.notes else {}
-    return await picture_response(request, chosen, result.picture, **headers)
+    return await picture_response(request, chosen, lambda: result.picture, notes_header(result.notes))
 
 
 def _checked(given: TryOnInput) -> TryOnInput:
@@ -97,7 +98,7 @@ async def _given(request: Request, form: SynthesizeForm) -> TryOnInput:
     person = await read_picture(request, form.person, "person")
     garment = await read_picture(request, form.garment, "garment")
     try:
-        people, hands = read_openpose_json(form.pose.decode("utf-8"))
+        people, hands = await in_thread(lambda: read_openpose_json(form.pose.decode("utf-8")))
     except (ValueError, RecursionError) as error:
         raise Problem("invalid_request", f"pose: {error}") from None
     if not (np.isfinite(people).all() and np.isfinite(hands).all()):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import zipfile
@@ -117,6 +118,51 @@ def test_cut_or_garbled_bytes_are_an_array_error(cut: int):
         arrays.decode(MaskInput, data[: len(data) - cut - 1])
     with pytest.raises(arrays.ArrayError):
         arrays.decode(MaskInput, b"x" * cut)
+
+
+def npy(header: bytes, data: bytes = b"") -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (-2, -3)}", b"123456"),
+        npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (0, -5)}"),
+        npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (0, %d)}" % 10**30),
+        npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (%s)}" % (b"1," * 70), b"1"),
+        npy(b"{'descr': ('|u1',), 'fortran_order': False, 'shape': ()}", b"1"),
+        npy(b"(" * 3000),
+        npy(b"-" * 3900 + b"1"),
+        npy(b"'''"),
+    ],
+)
+def test_headers_made_to_trip_the_reader_are_an_array_error(data: bytes):
+    with pytest.raises(arrays.ArrayError):
+        arrays.decode_array(data)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_whatever_bytes_are_changed_nothing_but_an_array_error_is_raised():
+    good, chance = arrays.encode(MaskInput(picture(4, 4))), np.random.default_rng(1)
+    for _ in range(2000):
+        data = bytearray(good)
+        for at in chance.integers(0, len(data), 3):
+            data[at] = chance.integers(256)
+        with contextlib.suppress(arrays.ArrayError):
+            arrays.decode(MaskInput, bytes(data))
+
+
+def test_characters_that_do_not_exist_are_refused():
+    beyond = np.array("x")
+    beyond.view(np.uint32)[...] = 0xFFFFFFFF
+    with pytest.raises(arrays.ArrayError, match="characters"):
+        arrays.decode(MaskInput, saved(picture=picture(), subject=beyond))
+
+
+def test_more_arrays_than_any_record_has_are_refused():
+    with pytest.raises(arrays.ArrayError, match="more than any record"):
+        arrays.decode(MaskInput, saved(**{f"array{n}": np.zeros(1) for n in range(arrays.MOST_ARRAYS + 1)}))
 
 
 def test_compressed_archives_are_refused():

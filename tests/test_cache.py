@@ -75,6 +75,29 @@ def test_a_failure_is_not_remembered_and_hits_no_one_else():
     assert second[0].nbytes == 1024
 
 
+def test_after_a_failure_one_of_those_who_wait_tries_again_and_not_all():
+    running, most, attempts = 0, 0, 0
+
+    async def story():
+        cache = Cache(max_bytes=2**20, seconds=60)
+
+        async def make():
+            nonlocal running, most, attempts
+            running, attempts = running + 1, attempts + 1
+            most = max(most, running)
+            await asyncio.sleep(0.01)
+            running -= 1
+            if attempts == 1:
+                raise ValueError("the first one fails")
+            return kilobytes(1)
+
+        return await asyncio.gather(*(cache.get("a", make) for _ in range(10)), return_exceptions=True)
+
+    results = asyncio.run(story())
+    assert (attempts, most) == (2, 1)
+    assert sum(isinstance(each, ValueError) for each in results) == 1
+
+
 def test_a_request_that_is_given_up_does_not_break_who_waits_with_it():
     async def story():
         cache = Cache(max_bytes=2**20, seconds=60)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -56,3 +58,19 @@ def test_a_service_killed_in_the_middle_of_a_request_is_named_and_comes_back(fle
     assert fleet.pid_of("masking") != pid
     assert dress(3).status_code == 200
     assert "masking" in fleet.log.read_text() and "SIGKILL; starting again" in fleet.log.read_text()
+
+
+def test_the_work_of_a_client_that_hangs_up_ends_in_every_service(fleet: RunningFleet, http: httpx.Client):
+    def given_up(service: str) -> float:
+        text = http.get(f"{fleet.urls[service]}/metrics").text
+        return sum(map(float, re.findall(r'everywear_requests_total\{route="[^"]*",status="499"\} (\S+)', text)))
+
+    before = given_up("proxy"), given_up("masking")
+    with contextlib.suppress(httpx.ReadTimeout), httpx.Client(timeout=httpx.Timeout(10, read=0.15)) as impatient:
+        impatient.post(f"{fleet.proxy}/v1/tryon", files=fresh_person(4), data={"kind": "upper"})
+        raise AssertionError("answered sooner than any engine can")
+    deadline = time.monotonic() + 10
+    while (given_up("proxy"), given_up("masking")) <= before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert given_up("proxy") == before[0] + 1 and given_up("masking") > before[1]
+    assert http.post(f"{fleet.proxy}/v1/tryon", files=fresh_person(5), data={"kind": "upper"}).status_code == 200

@@ -122,6 +122,7 @@ def test_a_body_over_the_limit_is_refused_however_it_comes(client: AppClient):
     assert "MiB" in detail(client.post("/form", files={"image": bytes(LIMIT)}), "image_too_large")
 
     async def chunks():
+        yield b'--x\r\nContent-Disposition: form-data; name="image"; filename="me.jpg"\r\n\r\n'
         for _ in range(20):
             yield bytes(LIMIT // 10)
 

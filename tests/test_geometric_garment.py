@@ -8,9 +8,10 @@ import pytest
 
 from infra.serving.engine import EngineError
 from infra.viton.geometric.garment import Garment
-from infra.viton.geometric.garment_analysis import WORKING_SIDE, analyse_garment
+from infra.viton.geometric.garment_analysis import LEAST_CLOTH, WORKING_SIDE, analyse_garment
+from infra.viton.geometric.garment_holes import with_holes_filled
 from infra.viton.geometric.garment_inside import inner_back, without_label
-from infra.viton.geometric.garment_outline import mirror_axis, tilt
+from infra.viton.geometric.garment_outline import mirror_axis, neck_opening, tilt, with_label_filled
 from tests.conftest import GARMENTS, SAMPLES, read_rgb
 from tests.dressing import garment_alpha, garment_of, kind_of
 
@@ -174,6 +175,67 @@ def test_large_photos_are_analysed_at_working_size() -> None:
     assert garment.rgb.shape[:2] == garment.alpha.shape
 
 
+@pytest.mark.parametrize("name", ["tshirt_dark", "tshirt_white", "longsleeve_check"])
+def test_small_photos_are_enlarged_and_keep_their_neckline(wardrobe: dict[str, Garment], name: str) -> None:
+    picture, alpha = (cv2.resize(x, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA) for x in photo(name))
+    small, large = analyse_garment(picture, alpha, "upper"), wardrobe[name]
+    rows, columns = np.nonzero(small.alpha > 127)
+    assert max(np.ptp(rows), np.ptp(columns)) == pytest.approx(LEAST_CLOTH, rel=0.03)
+    soft = (small.alpha > 20) & (small.alpha < 235)
+    assert soft.sum() < 3.5 * 2 * (np.ptp(rows) + np.ptp(columns))  # a rim of 3 pixels, not a blur of 10
+
+    def depth(garment: Garment) -> float:
+        line = garment.neckline
+        return (line[len(line) // 2, 1] - line[[0, -1], 1].mean()) / garment.chest
+
+    assert depth(small) == pytest.approx(depth(large), abs=0.05)  # reached 0.02
+    curve = small.neckline[2:-2, 1]
+    assert np.abs(np.diff(curve, 3)).max() < 0.02 * small.chest  # no stairs: reached 0.009
+
+
+def crew(notch: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A dark shirt whose darker inner back carries a white label, on white; with `notch` the label went with it."""
+    outline = [(150, 110), (310, 60), (360, 74), (408, 74), (458, 60), (618, 110), (600, 620), (168, 620)]
+    picture = np.full((700, 768, 3), 255, np.uint8)
+    cv2.fillPoly(picture, [np.int32(outline)], (40, 40, 60))
+    cv2.ellipse(picture, (384, 66), (70, 62), 0, 0, 180, (24, 24, 36), -1)
+    alpha = cv2.fillPoly(np.zeros((700, 768), np.uint8), [np.int32(outline)], 255)
+    cv2.rectangle(picture, (362, 60), (406, 92), (255, 255, 255), -1)
+    if notch:
+        alpha[60:93, 362:407] = 0
+    return cv2.GaussianBlur(picture, (0, 0), 1.5), alpha
+
+
+def test_a_label_that_went_with_the_ground_does_not_shape_the_neckline() -> None:
+    alpha = crew(notch=True)[1]
+    filled, label = with_label_filled(alpha > 127, 384.0)
+    assert filled[74:92, 365:404].all() and label is not None and label[1].max() == pytest.approx(93, abs=2)
+    line = analyse_garment(*crew(notch=True), "upper").neckline
+    assert line[len(line) // 2, 1] == pytest.approx(128 + 8, abs=8)  # the inner back's lower edge
+    assert (np.diff(line[:18, 1]) > -2).all() and (np.diff(line[-18:, 1]) < 2).all()
+
+
+def test_a_round_neck_is_no_label() -> None:
+    for name in ("tshirt_white", "tank_top", "crop_top"):
+        mask = photo(name)[1] > 127
+        filled, label = with_label_filled(mask, mirror_axis(mask))
+        assert label is None and np.array_equal(filled, mask)
+
+
+def test_holes_in_the_front_are_filled_with_cloth_and_gaps_beside_it_are_not() -> None:
+    alpha = np.zeros((600, 500), np.uint8)
+    alpha[50:550, 50:450] = 255
+    cv2.circle(alpha, (260, 330), 40, 0, -1)  # a hand
+    cv2.circle(alpha, (250, 90), 25, 0, -1)  # the loop of a neck
+    alpha[200:400, 80:100] = 0  # between sleeve and body
+    rgb = np.where(alpha[..., None] > 0, np.uint8([30, 90, 200]), np.uint8([250, 200, 180]))
+    filled, whole = with_holes_filled(rgb, alpha, 250.0)
+    assert whole[290:370, 220:300].min() == 255
+    assert np.abs(filled[290:370, 220:300].astype(int) - (30, 90, 200)).max() < 12
+    assert whole[90, 250] == 0 and whole[300, 90] == 0
+    assert np.array_equal(filled[450:], rgb[450:])
+
+
 def shapes() -> dict[str, np.ndarray]:
     def filled(*points: tuple[int, int]) -> np.ndarray:
         return cv2.fillPoly(np.zeros((512, 384), np.uint8), [np.int32(points)], 255)
@@ -224,6 +286,29 @@ def test_sleeves_whose_cuffs_touch_the_body_are_sleeves() -> None:
     bent = ((384, 230), (320, 200), (230, 225), (110, 480), (215, 800), (270, 780), (190, 500), (240, 430), (235, 860))
     garment = drawn(*bent, (384, 860))
     assert garment.sleeved and garment.sleeve_index() > 1.0
+
+
+def test_a_coat_whose_sleeves_lie_on_it_has_sleeves() -> None:
+    coat = drawn((384, 200), (345, 150), (250, 190), (200, 230), (165, 300), (150, 420), (140, 840), (384, 840))
+    assert coat.sleeved and coat.sleeve_index() > 0.9
+    assert 0.5 < coat.chest / (628 - 140) < 0.75
+    assert not drawn((384, 300), (330, 180), (270, 190), (270, 330), (235, 420), (240, 700), (384, 760)).sleeved
+
+
+def test_a_hood_is_left_out() -> None:
+    body = ((300, 250), (215, 280), (120, 620), (190, 640), (245, 430), (240, 860), (384, 860))
+    hooded = drawn((384, 80), (320, 100), (300, 160), *body)
+    assert not hooded.collar and hooded.sleeved
+    assert hooded.neck[:, 1] == pytest.approx([258, 258], abs=25)
+    assert hooded.parts[0][:230].max() == 0
+
+
+def test_the_neck_of_a_wearer_who_turns_stands_beside_the_axis() -> None:
+    mask = cv2.fillPoly(np.zeros((600, 500), np.uint8), [np.int32(
+        [(60, 160), (220, 60), (250, 180), (320, 70), (440, 140), (430, 560), (70, 560)])], 1) > 0  # fmt: skip
+    opening = neck_opening(mask, 245.0)
+    assert opening == pytest.approx(np.array([[220, 60], [320, 70]]), abs=2)
+    assert tilt(mask) == 0
 
 
 def test_a_strapless_top_is_told_from_straps() -> None:

@@ -262,6 +262,26 @@ def test_a_person_cut_off_by_the_picture_is_dressed() -> None:
     assert torso.rgb.dtype == np.uint8 and torso.alpha.dtype == np.float32
 
 
+@pytest.mark.parametrize("torn", [np.s_[:, 330:470], np.s_[:420, :384]])
+def test_a_scrap_of_a_garment_dresses_nobody(torn: tuple[slice, slice]) -> None:
+    """Without its middle, or one shoulder, it would leave the person half naked."""
+    alpha = garment_alpha("tshirt_white").copy()
+    whole = analyse_garment(picture_of("tshirt_white"), alpha, "upper")
+    warp_upper(whole, figure(STRAIGHT), SHAPE)
+    kept = np.pad(np.full(alpha.shape, 255, np.uint8), 8)
+    kept[8:-8, 8:-8][torn] = 0
+    with pytest.raises(EngineError) as error:
+        warp_upper(replace(whole, alpha=np.minimum(whole.alpha, kept)), figure(STRAIGHT), SHAPE)
+    assert error.value.code == "no_garment"
+
+
+@pytest.mark.parametrize("name", ["tank_top", "crop_top", "dress_floral", "polo", "longsleeve_check"])
+@pytest.mark.parametrize("arm", [STRAIGHT, RAISED])
+def test_whole_garments_dress_everybody(name: str, arm: tuple[tuple[int, int], ...]) -> None:
+    torso = warp_upper(garment_of(name), figure(arm), SHAPE)[0]
+    assert torso.alpha.max() > 0.99
+
+
 def test_small_pictures_of_fine_stripes_show_no_moire() -> None:
     """A pattern too fine for the picture becomes its average."""
     rows = np.arange(1024)[:, None] // 2 % 2 * 255

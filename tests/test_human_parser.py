@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from infra.preprocess.human_parser.labels import ARMS, CLOTHES, LEGS, Cihp, mirrored
-from infra.preprocess.human_parser.multiclass.skeleton import landmarks_of_body_25
+from infra.preprocess.human_parser.multiclass.skeleton import landmarks_of_body_25, with_unseen_legs
 from infra.preprocess.human_parser.parse import Parse, ParseInput
+from infra.preprocess.pose_estimation.pose import Pose
 from infra.serving.engine import EngineError
 from tests.conftest import PEOPLE, SAMPLES, read_grey
 from tests.human_parser_chain import Chain
@@ -141,6 +142,23 @@ def test_joints_below_the_rim_are_guessed(chain: Chain):
     assert landmarks_of_body_25(np.zeros((25, 3), np.float32)) is None
 
 
+def test_legs_beyond_the_rim_are_not_crouched_into_the_picture(chain: Chain):
+    picture, pose, *_ = chain.sample("woman_tshirt_jeans")
+    points, seen = pose.landmarks[:, :2].astype(np.float32), np.ones(33, np.float32)
+    height = len(picture)
+    crouched = points.copy()
+    crouched[23:, 1] = np.linspace(500, 900, 10)
+    assert np.array_equal(with_unseen_legs(crouched, seen, height), crouched)
+    seen[25:] = 0.1
+    assert np.array_equal(with_unseen_legs(points, seen, 500), points)  # the network put them below the rim itself
+    standing = with_unseen_legs(crouched, seen, height)
+    assert np.array_equal(standing[:23], crouched[:23])
+    shoulders, hips, knees, ankles = (standing[[n, n + 1]].mean(0)[1] for n in (11, 23, 25, 27))
+    width = np.hypot(*(points[11] - points[12]))
+    assert hips - shoulders == pytest.approx(1.35 * width, rel=0.05)
+    assert knees - hips == pytest.approx(ankles - knees, rel=0.05)
+
+
 def test_nobody(chain: Chain):
     picture, pose, mask, _ = chain.sample("woman_tshirt_jeans")
     nothing = replace(mask, alpha=np.zeros_like(mask.alpha))
@@ -191,6 +209,36 @@ def test_open_jacket_is_a_coat_over_upper_clothes(chain: Chain):
     [parse] = chain.parser.run([ParseInput(painted, pose, replace(mask, class_logits=None))])
     assert iou(parse.labels == Cihp.COAT, upper & ~opening) > 0.93
     assert (parse.labels == Cihp.UPPER_CLOTHES)[opening].mean() > 0.9
+
+
+def down_the_torso(pose: Pose, size: tuple[int, int]) -> np.ndarray:
+    """0 at the shoulders, 1 at the hips, for every pixel of an upright person."""
+    shoulders, hips = pose.people[0, [2, 5], 1].mean(), pose.people[0, [9, 12], 1].mean()
+    return np.repeat((np.arange(size[0])[:, None] - shoulders) / (hips - shoulders), size[1], 1)
+
+
+def test_long_shirt_over_trousers(chain: Chain):
+    picture, pose, mask, _ = chain.sample("man_stripes_chinos")
+    wanted = truth("man_stripes_chinos")
+    tail = (wanted == Cihp.PANTS) & (down_the_torso(pose, wanted.shape) < 1.4)
+    shirt = (wanted == Cihp.UPPER_CLOTHES) | tail
+    painted = repainted(picture, shirt, (150, 60, 55))
+    [parse] = chain.parser.run([ParseInput(painted, pose, replace(mask, class_logits=None))])
+    assert iou(parse.labels == Cihp.UPPER_CLOTHES, shirt) > 0.96
+
+
+def test_print_is_no_waist(chain: Chain):
+    picture, pose, mask, _ = chain.sample("man_longsleeve_jeans")
+    wanted = truth("man_longsleeve_jeans")
+    upper = wanted == Cihp.UPPER_CLOTHES
+    columns = np.arange(upper.shape[1])
+    flames = 0.62 + 0.06 * np.sin(columns / 9) + 0.05 * np.sin(columns / 23)  # torso lengths below the shoulders
+    dark = upper & (down_the_torso(pose, upper.shape) > flames)
+    painted = repainted(repainted(picture, upper, (225, 225, 220)), dark, (35, 60, 120))
+    rows = slice(0, round(float(pose.people[0, 8, 1])))  # cut off at the hips
+    below = ParseInput(painted[rows], pose, replace(mask, alpha=mask.alpha[rows], class_logits=None))
+    [parse] = chain.parser.run([below])
+    assert (parse.labels == Cihp.UPPER_CLOTHES)[upper[rows]].mean() > 0.97
 
 
 def test_cuffs_are_cloth(chain: Chain):

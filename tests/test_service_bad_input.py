@@ -174,9 +174,9 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(fleet: RunningFleet,
 @pytest.mark.parametrize("service", ["masking", "proxy"])
 def test_a_chunked_body_over_the_limit_is_refused_on_the_way(fleet: RunningFleet, service: str):
     path = PATHS.get(service, "/v1/tryon").encode()
-    piece = bytes(2**20)
-    chunk = b"%x\r\n%s\r\n" % (len(piece), piece)
-    answer = raw_answer(fleet.urls[service], HEAD % (path, b"Transfer-Encoding: chunked"), iter([chunk] * 26))
+    begin = b'--x\r\nContent-Disposition: form-data; name="image"; filename="me.jpg"\r\n\r\n'
+    chunks = (b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [begin, *[bytes(2**20)] * 26])
+    answer = raw_answer(fleet.urls[service], HEAD % (path, b"Transfer-Encoding: chunked"), chunks)
     assert answer.startswith(b"HTTP/1.1 413 ") and b"image_too_large" in answer
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from infra.serving.settings import SERVICES, Settings
+from infra.serving.settings import SERVICES, Settings, settings
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,37 @@ def test_values_that_cannot_be_are_refused_by_name(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(f"EVERYWEAR_{name.upper()}", value)
     with pytest.raises(ValidationError, match=name):
         Settings()
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8001", "http://", "ftp://x", "http://x:port", "http://x:8001/?a=b"])
+def test_addresses_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, url: str):
+    monkeypatch.setenv("EVERYWEAR_VITON_URL", url)
+    with pytest.raises(ValidationError, match="viton_url"):
+        Settings()
+
+
+@pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/", "https://shop.example/cart", ""])
+def test_origins_that_no_browser_sends_are_refused(monkeypatch: pytest.MonkeyPatch, origin: str):
+    monkeypatch.setenv("EVERYWEAR_CORS_ORIGINS", json.dumps(["https://ok.example:8443", origin]))
+    with pytest.raises(ValidationError, match="no origin"):
+        Settings()
+
+
+@pytest.mark.parametrize(("name", "value"), [("CORS_ORIGINS", "https://shop.example"), ("QUEUE", "many")])
+def test_the_process_ends_with_a_line_that_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+):
+    monkeypatch.setenv(f"EVERYWEAR_{name}", value)
+    with pytest.raises(SystemExit, match=f"EVERYWEAR_{name}"):
+        settings.__wrapped__()
+
+
+def test_an_empty_value_is_the_default_and_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch):
+    Path(".env").write_text("EVERYWEAR_WEIGHTS=\nEVERYWEAR_CORS_ORIGINS=\n")
+    assert (Settings().weights, Settings().cors_origins) == (None, [])
+    monkeypatch.setenv("HOME", "/home/somebody")
+    Path(".env").write_text("EVERYWEAR_WEIGHTS=~/weights\n")
+    assert Settings().weights == Path("/home/somebody/weights")
 
 
 def test_bodies_may_not_be_limited_below_what_the_services_send_each_other(monkeypatch: pytest.MonkeyPatch):

@@ -81,6 +81,17 @@ def test_logs_come_with_the_service_they_are_of():
     assert ("a", "I am a") in said and ("b", "I am b") in said
 
 
+def test_a_line_too_long_does_not_stop_the_service_s_log(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "LONGEST_LINE", 1000)
+
+    async def story(_keeper, said):
+        await until(lambda: ("a", "after") in said)
+        return said
+
+    code = "import time; print('before'); print('x' * 500_000); print('after'); time.sleep(60)"
+    assert ("a", "before") in supervised({"a": python(code)}, story)
+
+
 def test_stopping_ends_even_who_does_not_listen_and_what_they_started(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "STOP_SECONDS", 0.3)
     deaf = (

@@ -137,6 +137,55 @@ def test_an_engine_that_breaks_is_internal_and_goes_on():
     assert after == 2
 
 
+def test_an_engine_that_answers_too_few_is_internal_and_goes_on():
+    class Forgetful(Doubling):
+        def run(self, batch):
+            return super().run(batch)[1:] if batch == [7] else super().run(batch)
+
+    async def story(worker, _engine):
+        with pytest.raises(Problem) as broken:
+            await worker.run(7, context())
+        return broken.value.code, await worker.run(1, context())
+
+    assert with_worker(story, Forgetful()) == ("internal", 2)
+
+
+def test_stopping_turns_away_what_waits_and_is_not_held_up_by_a_full_queue():
+    async def story(worker, engine):
+        engine.gate.clear()
+        first = asyncio.create_task(worker.run(1, context()))
+        await asyncio.sleep(0.05)
+        waiting = [asyncio.create_task(worker.run(n, context())) for n in range(2, 6)]
+        await asyncio.sleep(0.05)
+        stopping = asyncio.create_task(asyncio.to_thread(worker.stop))
+        done = await asyncio.gather(*waiting, return_exceptions=True)
+        engine.gate.set()
+        await stopping
+        with pytest.raises(Problem) as late:
+            await worker.run(6, context())
+        return await first, {each.code for each in done}, late.value.code, worker.ready
+
+    assert with_worker(story, queue=4) == (2, {"engine_unavailable"}, "engine_unavailable", False)
+
+
+def test_a_request_that_is_given_up_while_it_waits_is_never_run():
+    async def story(worker, engine):
+        engine.gate.clear()
+        first = asyncio.create_task(worker.run(1, context()))
+        await asyncio.sleep(0.05)
+        given_up = asyncio.create_task(worker.run(2, context()))
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        engine.gate.set()
+        await first
+        await worker.run(3, context())
+        return [n for batch in engine.batches for n in batch]
+
+    assert with_worker(story) == [1, 3]
+
+
 def test_an_engine_that_cannot_load_says_why_and_is_unavailable():
     class Broken(Doubling):
         def load(self, weights, threads):

@@ -17,7 +17,7 @@ from rich.table import Table
 from infra import engines
 from infra.commands.up import taken_addresses
 from infra.serving.settings import SERVICES, Settings
-from infra.weights import MissingWeights, WeightsFolder
+from infra.weights import MissingWeights
 
 OLDEST, NEWEST = (3, 10), (3, 14)
 LIBRARIES = ("fastapi", "uvicorn", "httpx", "numpy", "opencv-contrib-python-headless", "ai-edge-litert", "pillow")
@@ -71,7 +71,7 @@ def _installed(name: str) -> bool:
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
-    folder = WeightsFolder(settings.weights) if settings.weights else WeightsFolder.default()
+    folder = engines.weights_folder(settings)
     for service in SERVICES[:-1]:
         try:
             engine = engines.choose(service, settings, folder.path)
@@ -102,5 +102,8 @@ def _gpu() -> Finding:
     if (tool := shutil.which("nvidia-smi")) is None:
         return Finding("GPU", True, "none; the embedded engines run on the CPU")
     query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
-    return Finding("GPU", True, answer.stdout.strip() or "nvidia-smi finds none")
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        found = ""
+    return Finding("GPU", True, found or "nvidia-smi finds none")

@@ -42,13 +42,13 @@ def run(proxy_url: str, person: Path, garment: Path, out: Path, kind: str, conso
         console.print(f"[red]The result's name must end in {', '.join(MEDIA_TYPES)}[/]")
         return 2
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         answer = dress(proxy_url, person, garment, kind, media_type)
-    except Refused as refused:
-        console.print(f"[red]{refused}[/]")
+        out.write_bytes(answer.content)
+    except (Refused, OSError) as error:
+        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(answer.content)
-    console.print(f"{out}  ({answer.headers.get('x-engine', '')})")
-    for note in filter(None, answer.headers.get("x-notes", "").split("; ")):
-        console.print(f"[yellow]Note:[/] {note}")
+    console.print(f"{out}  ({answer.headers.get('x-engine', '')})", markup=False, highlight=False, soft_wrap=True)
+    if notes := answer.headers.get("x-notes"):
+        console.print(f"Note: {notes}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     return 0

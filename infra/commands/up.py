@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import time
@@ -15,7 +16,7 @@ from rich.console import Console
 from infra import engines
 from infra.serving.settings import SERVICES, Settings
 from infra.serving.supervisor import Supervisor, address, command
-from infra.weights import MissingWeights, WeightsFolder
+from infra.weights import MissingWeights
 
 READY_SECONDS = 120.0  # a service that has not come up by then will not
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ def check_named_engines(settings: Settings) -> None:
 
     Raises `UnknownEngine` or `MissingWeights`.
     """
-    folder = WeightsFolder(settings.weights) if settings.weights else WeightsFolder.default()
+    folder = engines.weights_folder(settings)
     for service in SERVICES[:-1]:
         if settings.engine(service) != "auto":
             engines.choose(service, settings, folder.path)
@@ -56,10 +57,8 @@ def taken_addresses(settings: Settings) -> list[str]:
     taken = []
     for service in SERVICES:
         host, port = address(service, settings)
-        with socket.socket() as probe:
-            probe.settimeout(0.3)
-            if probe.connect_ex(("127.0.0.1" if host == "0.0.0.0" else host, port)) == 0:
-                taken.append(f"{service} {host}:{port}")
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=0.3):
+            taken.append(f"{service} {host}:{port}")
     return taken
 
 

@@ -34,10 +34,8 @@ def bare_app(
     info: Info,
 ) -> FastAPI:
     """An app with the router's calls and those that every service has. `why_not_ready` and `info` answer for it."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(levelname)s %(message)s", force=True
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s", force=True)
+    logging.getLogger("everywear").setLevel(settings.log_level.upper())  # libraries may tell more than they should
     app = FastAPI(
         title=f"Everywear {service.replace('_', ' ')}", version=__version__, description=description, lifespan=lifespan
     )
@@ -47,10 +45,9 @@ def bare_app(
     app.include_router(_operations(app, why_not_ready, info))
     app.add_middleware(RequestShell, settings=settings, metrics=app.state.metrics)
     if settings.cors_origins:
-        answered = ["X-Request-ID", "X-Engine", "X-Notes", "Server-Timing", "Retry-After"]
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"],
-            allow_headers=["*"], expose_headers=answered,
+            allow_headers=["*"], expose_headers=_ANSWER_HEADERS,
         )  # fmt: skip
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -99,6 +96,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
+_ANSWER_HEADERS = (
+    "X-Request-ID", "X-Engine", "X-Notes", "X-Garment-Kind", "X-View", "Server-Timing", "Retry-After",
+)  # fmt: skip
 _ANYWHERE = ("image_too_large", "invalid_request", "internal")  # what the shell around every call may answer
 _REQUEST_ID = {"description": "The request's id, given or made", "required": True, "schema": {"type": "string"}}
 _REQUEST_HEADERS = [

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
+import sys
 import types
 import typing
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import IO, Annotated, Any, TypeVar
 
 import numpy as np
 
 NPY, NPZ = "application/x-npy", "application/x-npz"
+MOST_ARRAYS = 64  # in one record; the largest has about twenty
+
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 Record = TypeVar("Record")
 
@@ -108,6 +113,8 @@ def _build(record: type[Record], left: dict[str, np.ndarray], prefix: str, lengt
 
 
 def _plain(key: str, kind: Any, value: np.ndarray) -> Any:
+    if value.dtype.kind == "U" and not _is_text(value):
+        raise ArrayError(f"{key} holds characters that do not exist")
     if typing.get_origin(kind) is tuple:
         return tuple(str(item) for item in value.reshape(-1))
     wanted = {str: "U", bool: "b", int: "iu", float: "fiu"}[kind]
@@ -116,12 +123,19 @@ def _plain(key: str, kind: Any, value: np.ndarray) -> Any:
     return kind(value.item())
 
 
+def _is_text(value: np.ndarray) -> bool:
+    """Whether a string array holds code points only; NumPy itself does not look."""
+    points = np.frombuffer(value.tobytes(), np.dtype(np.uint32).newbyteorder(value.dtype.byteorder))
+    return not len(points) or int(points.max()) <= sys.maxunicode
+
+
 def encode(record: Any) -> bytes:
     """A record as an uncompressed `.npz`."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, array in flatten(record).items():
-            archive.writestr(f"{name}.npy", encode_array(array))
+            with archive.open(f"{name}.npy", "w") as member:
+                _write_array(member, array)
     return out.getvalue()
 
 
@@ -133,6 +147,8 @@ def decode(record: type[Record], data: bytes) -> Record:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
         raise ArrayError(f"not an .npz: {error}") from None
+    if len(members) > MOST_ARRAYS:
+        raise ArrayError(f"{len(members)} arrays are more than any record has")
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
             raise ArrayError(f"{member.filename} is compressed or encrypted; use numpy.savez, not savez_compressed")
@@ -152,28 +168,33 @@ def decode(record: type[Record], data: bytes) -> Record:
 def encode_array(array: np.ndarray) -> bytes:
     """One array as `.npy`."""
     out = io.BytesIO()
-    np.lib.format.write_array(out, np.ascontiguousarray(array) if array.ndim else array, allow_pickle=False)
+    _write_array(out, array)
     return out.getvalue()
+
+
+def _write_array(out: IO[bytes], array: np.ndarray) -> None:
+    """NumPy's own writer copies an array twice on its way into anything but a file."""
+    array = np.ascontiguousarray(array) if array.ndim else array
+    np.lib.format.write_array_header_1_0(out, np.lib.format.header_data_from_array_1_0(array))
+    out.write(array.reshape(-1).view(np.uint8).data)
 
 
 def decode_array(data: bytes | memoryview) -> np.ndarray:
     """A `.npy` as a read-only, C-contiguous view of `data`. Raises `ArrayError`; never unpickles, never allocates."""
     head = io.BytesIO(bytes(data[:4096]))
     try:
-        version = np.lib.format.read_magic(head)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
-            version
-        ]
+        read_header = _HEADER_READERS[np.lib.format.read_magic(head)]
         shape, fortran, dtype = read_header(head, max_header_size=4000)
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError) as error:
-        raise ArrayError(f"not an .npy: {error or 'unknown version'}") from None
+    except Exception as error:  # NumPy's reader raises anything on a broken header: TokenError, IndexError, ...
+        raise ArrayError(f"not an .npy: {type(error).__name__}") from None
     if dtype.hasobject or dtype.kind not in "biufU" or dtype.itemsize == 0:
         raise ArrayError(f"arrays of {dtype} are refused")
-    count = 1
-    for length in shape:
-        count *= length
     if fortran and len(shape) > 1:
         raise ArrayError("Fortran order is refused; use numpy.ascontiguousarray")
-    if count * dtype.itemsize != len(data) - head.tell() or count < 0:
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or count * dtype.itemsize != len(data) - head.tell():
         raise ArrayError(f"the .npy header promises {'x'.join(map(str, shape))} {dtype}, which is not what follows")
-    return np.frombuffer(data, dtype, count, head.tell()).reshape(shape)
+    try:
+        return np.frombuffer(data, dtype, count, head.tell()).reshape(shape)
+    except ValueError as error:  # lengths beside a zero, or dimensions, that NumPy has no room for
+        raise ArrayError(f"not an array: {error}") from None

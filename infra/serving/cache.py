@@ -47,11 +47,13 @@ class Cache:
     async def get(self, key: str, make: Callable[[], Awaitable[Any]]) -> tuple[Any, bool]:
         """The value and whether it was there. Those who ask while it is being made wait for the same result.
 
-        A maker that fails fails for the one whose request it ran in; who waited makes its own.
+        A maker that fails fails for the one whose request it ran in; of those who waited one makes it anew.
         """
-        if (value := self.find(key)) is not None:
-            return value, True
-        if (task := self._making.get(key)) is not None:
+        while True:
+            if (value := self.find(key)) is not None:
+                return value, True
+            if (task := self._making.get(key)) is None:
+                break
             await asyncio.wait({task})
             if not task.cancelled() and task.exception() is None:
                 return task.result(), True
@@ -59,10 +61,8 @@ class Cache:
         try:
             value = await task
         finally:
-            if not task.done():
-                task.cancel()
-            if self._making.get(key) is task:
-                del self._making[key]
+            task.cancel()
+            del self._making[key]
         self.put(key, value)
         return value, False
 

@@ -20,10 +20,12 @@ Out = TypeVar("Out")
 # What a service says of the request itself or of its load is passed on; all else that goes wrong is `upstream_failed`.
 _PASSED_ON = set(CODES) - {"internal", "upstream_failed", "not_found", "unauthorized", "invalid_request"}
 
+KEEP_ALIVE = 4.0  # seconds that an idle connection is used again; uvicorn closes it after 5
+
 
 def http_client() -> httpx.AsyncClient:
     """Keep-alive connections to every service; no proxies, so that requests go nowhere but there."""
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=60)
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=KEEP_ALIVE)
     return httpx.AsyncClient(limits=limits, trust_env=False, timeout=httpx.Timeout(60, connect=2))
 
 

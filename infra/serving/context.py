@@ -7,6 +7,8 @@ import re
 import secrets
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,11 +18,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from infra.serving.deadlines import HEADER as DEADLINE
 from infra.serving.deadlines import Deadline
 from infra.serving.metrics import Metrics
+from infra.serving.presence import ClientGone, while_connected
 from infra.serving.problems import Problem
 from infra.serving.settings import Settings
 from infra.serving.timing import Timing
 
 log = logging.getLogger("everywear")
+
+AT_WORK = 2  # requests with a body that a service takes at once, for every one that may wait for its engine
+CLIENT_GONE = 499  # what the log and the metrics say of a request whose client went away; nobody is answered
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")  # W3C Trace Context 1
@@ -60,6 +66,7 @@ class RequestShell:
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
+        self._at_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -85,7 +92,13 @@ class RequestShell:
             trace = trace_onwards(headers.get("traceparent"))
             scope["everywear.context"] = Context(request_id, trace, deadline, timing)
             _refuse_large(headers.get("content-length"), self._settings.max_body_bytes)
-            await self._app(scope, receive, send_with_headers)
+            if scope["method"] == "POST":
+                with self._place():
+                    await while_connected(self._app, scope, receive, send_with_headers)
+            else:
+                await self._app(scope, receive, send_with_headers)
+        except ClientGone:
+            status = CLIENT_GONE
         except Exception as error:
             if not isinstance(error, Problem):
                 log.exception("request %s failed", request_id)
@@ -102,6 +115,19 @@ class RequestShell:
                 logging.DEBUG if quiet else logging.INFO,
                 "%s %s %d %.0f ms %s", scope["method"], path, status, 1000 * seconds, request_id,
             )  # fmt: skip
+
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the requests whose body and pictures are in memory at the same time. Raises Problem("overloaded")."""
+        most = AT_WORK * self._settings.queue
+        if self._at_work >= most:
+            raise Problem("overloaded", f"{most} requests are at work already", retry_after=1)
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
 
 
 def _refuse_large(content_length: str | None, limit: int) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from infra.serving.problems import Problem
 
 HEADER = "x-deadline-ms"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,13 @@ class Deadline:
     def check(self, before: str) -> None:
         if self.left <= 0:
             raise Problem("deadline_exceeded", f"The deadline passed before {before}")
+
+    async def wait(self, work: Awaitable[T], during: str) -> T:
+        """The work's result. Cancels it and raises Problem("deadline_exceeded") where it takes too long."""
+        try:
+            return await asyncio.wait_for(work, max(self.left, 0.001))
+        except asyncio.TimeoutError:
+            raise Problem("deadline_exceeded", f"The deadline passed while {during}") from None
 
     def header(self) -> dict[str, str]:
         """What is left, for the next service."""

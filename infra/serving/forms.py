@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
@@ -12,6 +11,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from infra.serving import arrays
+from infra.serving.app import in_thread
 from infra.serving.context import context, too_large
 from infra.serving.problems import Problem
 
@@ -50,7 +50,7 @@ async def read_record(request: Request, record: type[T], limit: int, only: str |
     body = await read_body(request, limit)
     try:
         if media_type(request) == arrays.NPZ:
-            return arrays.decode(record, body)
+            return await in_thread(arrays.decode, record, body)
         if only is None:
             raise arrays.ArrayError("one array is not enough here; send an .npz as application/x-npz")
         return arrays.build(record, {only: arrays.decode_array(body)})
@@ -63,12 +63,11 @@ async def read_form(request: Request, form: type[Form], limit: int) -> Form:
     if media_type(request) != MULTIPART:
         got = media_type(request) or "nothing"
         raise Problem("unsupported_media_type", f"Send {MULTIPART} or {arrays.NPZ}, not {got}")
-    body = await read_body(request, limit)
     parser = _InMemoryParser(
-        request.headers, _stream(body), max_files=MAX_FIELDS, max_fields=MAX_FIELDS, max_part_size=2**20
+        request.headers, _chunks(request, limit), max_files=MAX_FIELDS, max_fields=MAX_FIELDS, max_part_size=2**20
     )
     try:
-        parts = await parser.parse()
+        parts = await _in_time(request, parser.parse())
     except (MultiPartException, KeyError, UnicodeDecodeError) as error:
         raise Problem("invalid_request", f"The multipart body cannot be read: {error}") from None
     values: dict[str, Any] = {}
@@ -122,21 +121,23 @@ async def read_body(request: Request, limit: int) -> bytes:
     """The whole body. Raises Problem: image_too_large, deadline_exceeded, invalid_request."""
 
     async def collect() -> bytes:
-        chunks, size = [], 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise too_large(limit)
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return b"".join([chunk async for chunk in _chunks(request, limit)])
 
+    return await _in_time(request, collect())
+
+
+async def _chunks(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Raises Problem("image_too_large") as soon as it is."""
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        yield chunk
+
+
+async def _in_time(request: Request, reading: Awaitable[T]) -> T:
     try:
-        return await asyncio.wait_for(collect(), max(context(request).deadline.left, 0.001))
-    except asyncio.TimeoutError:
-        raise Problem("deadline_exceeded", "The deadline passed while the body was being read") from None
+        return await context(request).deadline.wait(reading, "the body was being read")
     except ClientDisconnect:
         raise Problem("invalid_request", "The client went away before the body was complete") from None
-
-
-async def _stream(body: bytes) -> AsyncGenerator[bytes, None]:
-    yield body

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 SERVICES = ("masking", "human_parser", "pose_estimation", "densepose", "viton", "proxy")
 
+_ORIGIN = r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?"
+
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="EVERYWEAR_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="EVERYWEAR_", env_file=".env", env_ignore_empty=True, extra="ignore")
 
     host: str = Field("127.0.0.1", description="Address that `everywear up` binds the proxy to; 0.0.0.0 for all.")
     weights: Path | None = Field(None, description="Weights folder; by default the user's data folder.")
@@ -57,6 +60,26 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
+    @field_validator("weights")
+    @classmethod
+    def _in_the_home(cls, folder: Path | None) -> Path | None:
+        return folder.expanduser() if folder else None
+
+    @field_validator(*(f"{service}_url" for service in SERVICES))
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        if not re.fullmatch(rf"{_ORIGIN}(/[\w./-]*)?", url):
+            raise ValueError(f"{url} is no address of a service, such as http://127.0.0.1:8001")
+        return url
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_send_them(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(_ORIGIN, origin):
+                raise ValueError(f"{origin} is no origin, such as https://shop.example (no path, no slash at the end)")
+        return origins
+
     def url(self, service: str) -> str:
         return getattr(self, f"{service}_url").rstrip("/")
 
@@ -84,3 +107,5 @@ def settings() -> Settings:
     except ValidationError as error:
         wrong = [f"EVERYWEAR_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
         raise SystemExit("\n".join(wrong)) from None
+    except SettingsError:  # only one of them is no plain value
+        raise SystemExit('EVERYWEAR_CORS_ORIGINS must be a JSON list, such as ["https://shop.example"]') from None

@@ -24,6 +24,9 @@ STOP_SECONDS = 4.0  # from SIGTERM to SIGKILL
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # before a restart; doubles with every death in a row
 STEADY_SECONDS = 20.0  # who lived longer starts again without the back-off of earlier deaths
 
+LONGEST_LINE = 2**20  # bytes of a service's log
+
+_LIBC = ctypes.CDLL(None)  # opened here: between fork and exec a child may not open libraries
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>: a signal for the child when its parent dies
 
 Say = Callable[[str, str], None]
@@ -91,23 +94,29 @@ class Supervisor:
         process = await asyncio.create_subprocess_exec(
             *self._commands[name], stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, env=self._env, start_new_session=True, preexec_fn=_die_with_parent,
-            limit=2**20,
+            limit=LONGEST_LINE,
         )  # fmt: skip
         self._running[name] = process
         assert process.stdout is not None
-        with contextlib.suppress(ValueError):  # a line longer than the limit
-            async for line in process.stdout:
-                self._say(name, line.decode(errors="replace").rstrip())
+        while line := await _line(process.stdout):
+            self._say(name, line.decode(errors="replace").rstrip())
         code = await process.wait()
         _signal_group(process, signal.SIGKILL)  # what it may have left behind
         del self._running[name]
         return code
 
 
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """The next line; empty at the end. What is longer than the limit is left out, since a pipe must be read on."""
+    while True:
+        with contextlib.suppress(ValueError):
+            return await stream.readline()
+
+
 def _die_with_parent() -> None:
     """In the child: Linux ends it when the supervisor itself is killed."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

@@ -19,6 +19,8 @@ from infra.serving.problems import Problem
 
 log = logging.getLogger("everywear")
 
+STOP_SECONDS = 3.0  # that a run is waited for at the end
+
 
 @dataclass
 class _Job(Generic[In, Out]):
@@ -55,9 +57,15 @@ class EngineWorker(Generic[In, Out]):
             self._thread.start()
 
     def stop(self) -> None:
-        if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join(timeout=3)
+        """Turns away what waits, and lets what runs come to its end."""
+        if self._thread is None:
+            return
+        self.failure = self.failure or f"The engine {self.engine.name} is being stopped"
+        with contextlib.suppress(queue.Empty):
+            while job := self._jobs.get_nowait():
+                _settle(job, Problem("engine_unavailable", self.failure, retry_after=2))
+        self._jobs.put_nowait(None)
+        self._thread.join(timeout=STOP_SECONDS)
 
     async def wait_ready(self, deadline: Deadline) -> None:
         while not self._ready.is_set():
@@ -76,10 +84,7 @@ class EngineWorker(Generic[In, Out]):
             self._jobs.put_nowait(job)
         except queue.Full:
             raise Problem("overloaded", f"{self._jobs.maxsize} requests are waiting already", retry_after=1) from None
-        try:
-            result = await asyncio.wait_for(asyncio.wrap_future(job.done), max(deadline.left, 0.001))
-        except asyncio.TimeoutError:
-            raise Problem("deadline_exceeded", "The deadline passed before the engine had answered") from None
+        result = await deadline.wait(asyncio.wrap_future(job.done), "the engine was working")
         context.timing.add("queue", job.queued)
         context.timing.add("infer", job.ran)
         return result
@@ -94,6 +99,7 @@ class EngineWorker(Generic[In, Out]):
         self._ready.set()
         while self.failure is None and (batch := self._next_batch()):
             self._answer(batch)
+            batch.clear()  # photos are not kept while the next request is waited for
 
     def _next_batch(self) -> list[_Job[In, Out]]:
         """The next jobs, at most the engine's batch; empty when it is time to stop."""
@@ -117,11 +123,13 @@ class EngineWorker(Generic[In, Out]):
         begin = time.perf_counter()
         try:
             results: list[Any] = self.engine.run([job.input for job in batch])
-        except Exception:
+            if len(results) != len(batch):
+                raise ValueError(f"{len(results)} results for {len(batch)} inputs")
+        except Exception:  # whatever it is, the thread lives on
             log.exception("engine %s failed", self.engine.name)
             results = [Problem("internal", f"The engine {self.engine.name} failed on this input")] * len(batch)
         ran = time.perf_counter() - begin
-        for job, result in zip(batch, results, strict=True):
+        for job, result in zip(batch, results):
             job.queued, job.ran = begin - job.put, ran
             _settle(job, result)
 

@@ -6,15 +6,14 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-import cv2
 import numpy as np
 
 from infra.fleet import Fleet
 from infra.imaging.frame import Frame
 from infra.imaging.shrink import SEARCH_SIDE, shrunk
 from infra.preprocess.densepose.densepose import DensePose, DensePoseInput
-from infra.preprocess.human_parser import labels
 from infra.preprocess.human_parser.parse import Parse, ParseInput
 from infra.preprocess.masking.mask import KINDS, Mask, MaskInput
 from infra.preprocess.pose_estimation.pose import Pose, PoseInput
@@ -23,6 +22,9 @@ from infra.serving.cache import Cache
 from infra.serving.context import Context
 from infra.serving.problems import Problem
 from infra.viton.tryon import TryOnInput
+from infra.viton.worn_garment import kind_worn, taken_off
+
+T = TypeVar("T")
 
 Decode = Callable[[bytes, str], Awaitable[np.ndarray]]
 """Bytes and the name of their field -> picture uint8 HxWx3; raises Problem."""
@@ -31,11 +33,7 @@ LOOK_AGAIN = 1.5  # a frame that enlarges by more is worth a second look at the 
 GARMENT_SIDE = 1024  # garments are read at this longer side at most: the frame shows them smaller
 SURE_KIND = 0.7  # below this share the silhouette's guess is not worth an unusual garment: it is an upper one
 
-_LABELS_OF_KIND = {
-    "upper": (*labels.UPPER, labels.Cihp.SCARF),
-    "lower": labels.LOWER,
-    "dress": (*labels.CLOTHES,),
-}
+_WORDS = {"upper": "an upper garment", "lower": "a lower garment", "dress": "a dress"}
 
 
 @dataclass(frozen=True)
@@ -80,20 +78,26 @@ class InputReader:
 
     async def person(self, data: bytes, decode: Decode, context: Context) -> PersonInputs:
         """Everything about the largest person of a photo. Raises Problem."""
-        engines = await self._fleet.engines()
-        key = f"person {hashlib.sha256(data).hexdigest()} {sorted(engines.items())}"
-        read, _ = await self._cache.get(key, lambda: self._read_person(data, decode, context))
-        return read
+        return await self._remembered("person", data, lambda: self._read_person(data, decode, context), context)
 
     async def garment(self, data: bytes, kind: str | None, decode: Decode, context: Context) -> GarmentInputs:
         """A garment cut out of its photo; `kind` None lets its silhouette decide. Raises Problem."""
+        return await self._remembered(
+            f"garment {kind}", data, lambda: self._read_garment(data, kind, decode, context), context
+        )
+
+    async def _remembered(self, what: str, data: bytes, read: Callable[[], Awaitable[T]], context: Context) -> T:
+        """What these engines make of these bytes, now or before."""
         engines = await self._fleet.engines()
-        key = f"garment {hashlib.sha256(data).hexdigest()} {kind} {sorted(engines.items())}"
-        read, _ = await self._cache.get(key, lambda: self._read_garment(data, kind, decode, context))
-        return read
+        digest = await in_thread(lambda: hashlib.sha256(data).hexdigest())
+        made = self._cache.get(f"{what} {digest} {sorted(engines.items())}", read)
+        value, _ = await context.deadline.wait(made, f"the {what.partition(' ')[0]} was being read")
+        return value
 
     async def _read_person(self, data: bytes, decode: Decode, context: Context) -> PersonInputs:
-        photo = await decode(data, "person")
+        return await self._person_of(await decode(data, "person"), context)
+
+    async def _person_of(self, photo: np.ndarray, context: Context) -> PersonInputs:
         pose = await self._find(photo, context)
         frame = Frame.around(pose.extent(), photo.shape[:2])
         with context.timing.step("frame", work=True):
@@ -146,32 +150,21 @@ class InputReader:
         photo = await decode(data, "garment")
         picture, _ = await in_thread(shrunk, photo, GARMENT_SIDE)
         with context.timing.step("garment"):
-            mask = await self._fleet.masking(MaskInput(picture, "garment"), context)
+            mask = await self._fleet.masking(MaskInput(picture, "cutout"), context)
+        wearer = await self._wearer(photo, context) if mask.worn else None
+        if wearer is not None:
+            return await in_thread(_taken_off, wearer, kind)
         chosen, notes = _kind_of(mask, kind)
-        alpha = mask.alpha
-        if mask.worn:
-            alpha = await self._cut_from_wearer(picture, alpha, chosen, context)
-            notes += (
-                "the garment was cut from a photo of somebody wearing it, which is less exact than a product photo",
-            )
-        return GarmentInputs(picture, alpha, chosen, notes)
+        return GarmentInputs(picture, mask.alpha, chosen, notes)
 
-    async def _cut_from_wearer(self, picture: np.ndarray, alpha: np.ndarray, kind: str, context: Context) -> np.ndarray:
-        """The alpha without the wearer's other clothes, by the human parser. A headless mannequin stays as it is."""
+    async def _wearer(self, photo: np.ndarray, context: Context) -> PersonInputs | None:
+        """Who wears the garment of a photo; None where nobody is found: black mohair may look like hair."""
         try:
-            with context.timing.step("garment"):
-                pose = await self._fleet.pose_estimation(PoseInput(picture), context)
-                _, parse, _ = await self._preprocess(picture, pose, context)
+            return await self._person_of(photo, context)
         except Problem as problem:
             if problem.code == "no_person":
-                return alpha
+                return None
             raise
-        wanted = np.isin(parse.labels, _LABELS_OF_KIND[kind]).astype(np.uint8) * 255
-        if (wanted > 0).sum() < 0.02 * wanted.size:
-            raise Problem(
-                "no_garment", f"The person in the garment's photo wears nothing that could be the {kind} garment"
-            )
-        return np.minimum(alpha, cv2.GaussianBlur(wanted, (0, 0), 1.0))
 
 
 async def all_or_nothing(*work: Awaitable) -> list:
@@ -192,5 +185,13 @@ def _kind_of(mask: Mask, wanted: str | None) -> tuple[str, tuple[str, ...]]:
         return "upper", ("the garment was taken for an upper garment; send kind to say what it is",)
     best = int(np.argmax(mask.kinds))
     guess = KINDS[best] if mask.kinds[best] >= SURE_KIND else "upper"
-    words = {"upper": "an upper garment", "lower": "a lower garment", "dress": "a dress"}
-    return guess, (f"the garment was taken for {words[guess]} by its shape; send kind to say what it is",)
+    return guess, (f"the garment was taken for {_WORDS[guess]} by its shape; send kind to say what it is",)
+
+
+def _taken_off(wearer: PersonInputs, wanted: str | None) -> GarmentInputs:
+    kind = wanted or kind_worn(wearer.parse.labels, wearer.pose)
+    picture, alpha = taken_off(wearer.picture, wearer.mask.alpha, wearer.parse.labels, wearer.pose, kind)
+    notes = ("the garment was cut from a photo of somebody wearing it, which is less exact than a product photo",)
+    if wanted is None:
+        notes = (f"of what the garment photo's wearer has on, {_WORDS[kind]} was taken; send kind to choose", *notes)
+    return GarmentInputs(picture, alpha, kind, notes)

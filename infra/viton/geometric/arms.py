@@ -13,6 +13,7 @@ from infra.preprocess.human_parser.labels import ARMS
 PLACES = (0.0, 0.35, 0.8, 1.0, 1.25, 1.6, 2.0, 2.15, 2.35)
 HALF_WIDTHS = (0.135, 0.125, 0.105, 0.09, 0.094, 0.082, 0.060, 0.074, 0.085)
 ARMPIT = 0.4  # place from which on an arm hangs in front of the torso's cloth
+ARMHOLE = (0.08, 0.5)  # places between which a sleeveless top's edge crosses the arm, from its outside to its inside
 STATIONS = 40  # along the arm, the last ones on the back of the hand
 LIKELY = (0.65, 1.75)  # measured widths are believed within these multiples of the slim adult's
 SLEEVE_SLACK = 0.96  # an arm is narrower than its sleeve by at least this
@@ -49,6 +50,19 @@ class Arm:
         elbow = int(np.searchsorted(self.place, 1.0)) - first  # a bent strip may leave its elbow out
         for at in {0 if first == 0 else elbow, elbow} & set(range(len(line))):
             cv2.circle(canvas, tuple(np.rint(line[at]).astype(int).tolist()), max(1, int(half[at])), 255, -1)
+        return canvas > 0
+
+
+    def past_armhole(self, shape: tuple[int, int], trunk: np.ndarray) -> np.ndarray:
+        """bool HxW: the arm in front of a sleeveless top, whose edge crosses it in a curve from its outside down to its
+        inside, the side where `trunk` (2,) lies."""
+        across = self.across()
+        inward = np.sign(((trunk - self.line) * across).sum(1)[self.place < 1].sum()) or 1.0
+        opened = np.clip((self.place - ARMHOLE[0]) / (ARMHOLE[1] - ARMHOLE[0]), 0, 1)
+        inner = self.line + across * (inward * self.half * (2 * np.sin(opened * np.pi / 2) - 1))[:, None]
+        strip = np.vstack([inner, (self.line - across * (inward * self.half)[:, None])[::-1]])
+        canvas = np.zeros(shape, np.uint8)
+        cv2.fillPoly(canvas, [np.rint(strip * 16).astype(np.int32)], 255, cv2.LINE_8, 4)
         return canvas > 0
 
 
@@ -95,7 +109,7 @@ def measure_arm(outline: np.ndarray, parse: np.ndarray, joints: np.ndarray, span
     middle = line + across * ((sides[:, 0] - sides[:, 1]) / 2)[:, None]
     hand = np.flatnonzero(sure & (place > 1.8))  # a cuff may cover the wrist: the arm goes on until the hand is seen
     upto = max(int(np.searchsorted(place, 2.0)), int(hand[0]) + 1 if len(hand) else 0) + 1
-    upto = min(upto, len(place))
+    upto = min(upto, len(place))  # the hand may be the last station
     if len(hand):  # ends inside the hand, which is there already
         half[upto - 2 : upto] *= (0.88, 0.7)
     hem = float(place[:upto][~seen[:upto]].max(initial=0.0))

@@ -22,9 +22,16 @@ LIMBS = ((2, 3, 4, 9, 10, 11), (5, 6, 7, 12, 13, 14))
 # Half widths of a slim adult's torso in spans, at these shares of the way from neck to hips.
 TORSO_SHARES = (0.2, 0.35, 0.7, 1.0, 1.2, 1.35)
 TORSO_HALF_WIDTHS = (0.50, 0.50, 0.42, 0.50, 0.54, 0.54)
-TORSO_LIMITS = (0.86, 1.5)  # measured widths are held to these multiples of the slim adult's
+# Measured widths are held to these multiples of the slim adult's, the upper limit to the cloth's share more than what
+# is seen bare or in trousers.
+SLIMMEST, WIDEST, CLOTH = 0.86, (1.2, 1.5), 1.2
+HIPS = 0.95  # of the way from neck to hips: from here on trousers show how wide the hips are
 
+NECK = 0.19  # spans: half the width of a slim adult's neck
 NAKED_ROOM = 1.12  # widest naked torso, in slim adults of the same stoutness
+UPPER_ARM, WHOLE_ARM = 0.68, 1.05  # of the torso's length: shoulder to elbow; more than that shows a whole arm
+FOLDED = 0.25  # half a seen wrist's distance from the shoulder, in upper arms: nearer, the arm is folded up
+LEAST_SKIN = 12  # pixels, at a quarter of the size, that tell where an arm is
 LEAST_SPAN = 0.58  # of the torso's length: turned bodies show their shoulders shortened
 
 
@@ -86,7 +93,7 @@ def measure_body(points: np.ndarray, mask: np.ndarray, parse: np.ndarray) -> Bod
     `points` float 25x3 BODY_25, `mask` uint8 HxW alpha, `parse` uint8 HxW CIHP labels.
     Raises `EngineError("no_person")` when a shoulder is not seen: nothing tells then where clothes hang.
     """
-    joints = _complete(points)
+    joints = _complete(points, parse)
     sides = LIMBS if joints[2, 0] <= joints[5, 0] else LIMBS[::-1]
     shoulders = joints[[sides[0][0], sides[1][0]]]
     neck, hips = shoulders.mean(0), joints[[9, 12]].mean(0)
@@ -99,9 +106,10 @@ def measure_body(points: np.ndarray, mask: np.ndarray, parse: np.ndarray) -> Bod
     tip = _shoulder_tips(outline, shoulders, right, down, span)
     neck_half = _neck_half_width(parse, neck, span)
     arms = [joints[list(side[:3])] for side in sides]
-    measured = [measure_arm(outline, parse, arm, span, build=neck_half / (0.19 * span)) for arm in arms]
+    build = neck_half / (NECK * span)
+    measured = [measure_arm(outline, parse, arm, span, build) for arm in arms]
     levels = np.linspace(0.22, 1.35, 12) * torso
-    half = _torso_half_widths(outline, parse, measured, neck, right, down, levels / torso, torso, span)
+    half = _torso_half_widths(outline, parse, measured, neck, right, down, levels / torso, torso, span, build)
     armpit = [neck + right * out * half[side, 0] + down * 0.30 * span for side, out in enumerate((-1, 1))]
     return Body(
         neck=neck, down=down, right=right, span=span, torso=torso, tip=tip,
@@ -112,8 +120,8 @@ def measure_body(points: np.ndarray, mask: np.ndarray, parse: np.ndarray) -> Bod
     )  # fmt: skip
 
 
-def _complete(pose: np.ndarray) -> np.ndarray:
-    """BODY_25 points with the unseen ones (confidence 0) put where a standing person's would be."""
+def _complete(pose: np.ndarray, parse: np.ndarray) -> np.ndarray:
+    """BODY_25 points with the unseen ones (confidence 0) put where a standing person's would be, arms to their skin."""
     p, seen = pose[:, :2].astype(np.float64), pose[:, 2] > 0
     if not (seen[2] and seen[5]):
         raise EngineError(
@@ -128,15 +136,77 @@ def _complete(pose: np.ndarray) -> np.ndarray:
     for shoulder, elbow, wrist, hip, knee, ankle in LIMBS:
         if not seen[hip]:
             p[hip] = middle + torso * down + 0.62 * (p[shoulder] - middle) * (1, 0)
+        skin = _own_arm(parse, p[shoulder], p[7 - shoulder], torso)
         if not seen[elbow]:
-            p[elbow] = p[shoulder] + 0.68 * torso * down
+            p[elbow] = _guessed_elbow(p[shoulder], middle, p[wrist] if seen[wrist] else None, skin, torso)
         if not seen[wrist]:
-            p[wrist] = p[elbow] + 0.85 * (p[elbow] - p[shoulder])
+            p[wrist] = _guessed_wrist(p[shoulder], p[elbow], middle + 0.75 * torso * down, skin, parse.shape)
+        else:
+            p[wrist] = _wrist_at_hand(p[elbow], p[wrist], skin)
         if not seen[knee]:
             p[knee] = p[hip] + 0.85 * torso * down
         if not seen[ankle]:
             p[ankle] = p[knee] + (p[knee] - p[hip]) * 0.95
     return p
+
+
+def _own_arm(parse: np.ndarray, shoulder: np.ndarray, other: np.ndarray, torso: float) -> np.ndarray:
+    """(n, 2) x and y of the skin that belongs to the arm of `shoulder`: nearer to it than to the `other` shoulder."""
+    y, x = np.nonzero(np.isin(parse[::4, ::4], ARMS))
+    skin = np.stack([x, y], 1) * 4.0
+    away = np.hypot(*(skin - shoulder).T)
+    return skin[(away < np.hypot(*(skin - other).T)) & (away < 1.5 * torso)]
+
+
+def _guessed_elbow(
+    shoulder: np.ndarray, middle: np.ndarray, wrist: np.ndarray | None, skin: np.ndarray, torso: float
+) -> np.ndarray:  # fmt: skip
+    """An elbow that is not seen: bent outwards from a seen wrist; at the end of the arm's skin; or straight down."""
+    length = UPPER_ARM * torso
+    half = np.zeros(2) if wrist is None else (wrist - shoulder) / 2
+    reach = max(float(np.hypot(*half)), 1.0)
+    if reach > FOLDED * length:
+        aside = np.array([-half[1], half[0]]) / reach
+        outwards = np.sign(shoulder[0] - middle[0])
+        outwards = (outwards, 0.0) if wrist[1] < shoulder[1] else (0.5 * outwards, 1.0)
+        aside *= 1 if aside @ outwards > 0 else -1
+        bent = shoulder + half + aside * np.sqrt(max(length**2 - reach**2, 0.0))
+        hand = skin[np.hypot(*(skin - wrist).T) < 0.6 * length]
+        if len(hand) < LEAST_SKIN:
+            return bent
+        along = wrist - hand.mean(0)  # a hand goes on in its forearm's direction
+        return (bent + wrist + along * 0.85 * length / max(float(np.hypot(*along)), 1.0)) / 2
+    skin = skin if wrist is None else skin[skin[:, 1] > shoulder[1]]
+    away = np.hypot(*(skin - shoulder).T)
+    if len(skin) < LEAST_SKIN or away.max() < 0.6 * length:
+        return shoulder + (0.0, length)
+    end = skin[away > np.percentile(away, 90)].mean(0)
+    return shoulder + (end - shoulder) * (0.5 if away.max() > WHOLE_ARM * torso else 1.0)
+
+
+def _guessed_wrist(
+    shoulder: np.ndarray, elbow: np.ndarray, belly: np.ndarray, skin: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:  # fmt: skip
+    """A wrist that is not seen: straight on, or before the belly where no skin shows a hand that would be in sight."""
+    upper = elbow - shoulder
+    straight = elbow + 0.85 * upper
+    height, width = shape
+    out_of_sight = not (0 <= straight[0] < width and 0 <= straight[1] < height)
+    near = 0.5 * max(float(np.hypot(*upper)), 1.0)
+    if out_of_sight or upper[1] < 0 or (np.hypot(*(skin - straight).T) < near).any():
+        return straight
+    return elbow + (belly - elbow) * 0.85 * np.hypot(*upper) / max(float(np.hypot(*(belly - elbow))), 1.0)
+
+
+def _wrist_at_hand(elbow: np.ndarray, wrist: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """A seen wrist, moved on to where the hand's skin begins if a sleeve ends farther on than the joint was put."""
+    forearm = wrist - elbow
+    length = max(float(np.hypot(*forearm)), 1.0)
+    hand = skin[np.hypot(*(skin - wrist).T) < 0.6 * length]
+    if len(hand) < LEAST_SKIN:
+        return wrist
+    begins = float(np.percentile((hand - wrist) @ forearm / length, 10))
+    return wrist + forearm * np.clip(begins / length - 0.1, 0, 0.35)
 
 
 def _shoulder_tips(
@@ -191,17 +261,26 @@ def _neck_sides(
 
 def _torso_half_widths(
     outline: np.ndarray, parse: np.ndarray, arms: list[Arm], neck: np.ndarray, right: np.ndarray,
-    down: np.ndarray, shares: np.ndarray, torso: float, span: float,
+    down: np.ndarray, shares: np.ndarray, torso: float, span: float, build: float,
 ) -> np.ndarray:  # fmt: skip
-    """(2, k) half widths by rays from the body's axis through the mask without the arms."""
+    """(2, k) half widths by rays from the body's axis through the mask without the arms.
+
+    An open jacket or a coat is wider than its wearer by more than cloth should be: trousers, or else bare arms, tell.
+    """
     typical = np.interp(shares, TORSO_SHARES, TORSO_HALF_WIDTHS) * span
+    starts = neck + np.multiply.outer(shares * torso, down)
     inside = outline & ~np.isin(parse, ARMS)
     for arm in arms:
         inside &= ~arm.zone(outline.shape, 0.9)
-    half = np.zeros((2, len(shares)))
-    for side, out in enumerate((-1, 1)):
-        starts = neck + np.multiply.outer(shares * torso, down)
-        reach = rays(inside, starts, np.broadcast_to(right * out, starts.shape), 0.9 * span)
-        half[side] = np.clip(reach, TORSO_LIMITS[0] * typical, TORSO_LIMITS[1] * typical)
-        half[side] = np.convolve(np.pad(half[side], 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
-    return half
+
+    def reach(region: np.ndarray) -> np.ndarray:
+        aside = (np.broadcast_to(right * out, starts.shape) for out in (-1, 1))
+        return np.stack([rays(region, starts, direction, 0.9 * span) for direction in aside])
+
+    half = reach(inside)
+    hips = reach(outline & (parse == Cihp.PANTS)).mean(0)
+    hips = (hips / typical)[(shares > HIPS) & (hips > 0.5 * typical)]
+    known = [float(np.median(hips))] if len(hips) else [arm.stoutness for arm in arms if arm.stoutness != 1.0]
+    widest = float(np.clip(CLOTH * max(known, default=WIDEST[1]) * max(build, 1.0), *WIDEST))
+    half = np.clip(half, SLIMMEST * typical, widest * typical)
+    return np.stack([np.convolve(np.pad(side, 1, mode="edge"), [0.25, 0.5, 0.25], "valid") for side in half])

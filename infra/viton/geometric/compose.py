@@ -8,12 +8,12 @@ import numpy as np
 from infra.preprocess.human_parser.labels import ARMS, HEAD, LOWER, SHOES, UPPER, Cihp
 from infra.viton.geometric.back_view import back_of
 from infra.viton.geometric.body import Body, measure_body
-from infra.viton.geometric.depth import arms_in_front, hair_and_head
+from infra.viton.geometric.depth import arms_in_front, hair_and_head, without_slivers
 from infra.viton.geometric.fit_lower import waist_level
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.light import contact_shadow, exposure, fold_light, roundness
 from infra.viton.geometric.naked import inside_sleeves, naked_body, without_legs_above
-from infra.viton.geometric.scene import OldGarment, Scene, held_things, old_garment, scene_in, working_box
+from infra.viton.geometric.scene import OldGarment, Scene, held_things, old_garment, raised_legs, scene_in, working_box
 from infra.viton.geometric.undress import undress
 from infra.viton.geometric.warp import Layer, warp_lower, warp_upper
 from infra.viton.tryon import TryOn, TryOnInput
@@ -41,8 +41,10 @@ def dress(inputs: TryOnInput, garment: Garment) -> TryOn:
 def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     """Tops and dresses. uint8 HxWx3, the scene's photo where nothing changed."""
     torso, sleeves, info = warp_upper(garment, body, scene.shape)
-    scene, old = old_garment(scene, body, garment.kind)
+    legs = raised_legs(scene, body)
+    torso.alpha *= _above_lap(scene, body, legs)
     covered = _covered(torso, *sleeves)
+    scene, old = old_garment(scene, body, garment.kind, hem_seen=covered[-1].max() < 0.5)
     naked = naked_body(scene.parse, body, legs_too=garment.kind == "dress")
     if garment.kind == "dress":
         naked = without_legs_above(naked, body.below(scene.shape), 1.1 * body.torso, covered)
@@ -59,9 +61,10 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
             _put_sleeve(canvas, bare.mask, body, sleeves[arm.side], info["roots"][arm.side], light)
     _darken(canvas, contact_shadow(torso.alpha, bare.mask, 0.018 * body.span))
     _put(canvas, torso, light * roundness(covered, body.span))
+    _show(canvas, bare.picture, cv2.GaussianBlur(legs.astype(np.float32), (0, 0), 0.9))
     for arm in arms:
         if not arm.behind:
-            _show(canvas, bare.picture, arm.bare)
+            _show(canvas, bare.picture, without_slivers(arm.bare, torso.alpha, body.span))
             if sleeves[arm.side] is not None:
                 _put_sleeve(canvas, bare.mask, body, sleeves[arm.side], info["roots"][arm.side], light)
     for arm in arms:
@@ -102,6 +105,16 @@ def _tucked(parse: np.ndarray, reach: int) -> np.ndarray:
     below = np.isin(parse, LOWER).astype(np.uint8)
     upwards = cv2.dilate(below, np.ones((reach + 1, 1), np.uint8), anchor=(0, 0))
     return np.where((upwards > 0) & np.isin(parse, UPPER), np.uint8(Cihp.PANTS), parse)
+
+
+def _above_lap(scene: Scene, body: Body, legs: np.ndarray) -> np.ndarray:
+    """float32 HxW: 0 where a top would hang over nothing: between and beside raised `legs`, below the hips."""
+    if not legs.any():
+        return np.ones(scene.shape, np.float32)
+    reach = 2 * round(0.04 * body.span) + 1
+    person = cv2.dilate((scene.mask > 127).astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+    hanging = ~person & (body.below(scene.shape) > 0.9 * body.torso)
+    return 1 - cv2.GaussianBlur(hanging.astype(np.float32), (0, 0), 1.2)
 
 
 def _covered(*layers: Layer | None) -> np.ndarray:

@@ -16,6 +16,8 @@ from infra.viton.geometric.scene import OldGarment, Scene
 
 SLANT = 0.2  # places that a cuff's far side lies beyond its middle
 SHRED = 0.025  # spans: half the width of what is no arm
+SLIVER = 0.05  # spans: half the width of what is too narrow for an arm before the cloth
+FINGER = 0.025  # spans: half a finger's width
 HAND = 0.65  # of the forearm: how far from the wrist the finger tips are
 _LANDMARKS = {3: 14, 4: 16, 6: 13, 7: 15}  # BODY_25 elbows and wrists -> BlazePose landmarks
 
@@ -45,10 +47,10 @@ def arms_in_front(
 def _arm(
     scene: Scene, body: Body, old: OldGarment, trunk: np.ndarray, sleeve: np.ndarray | None, side: int
 ) -> ArmInFront:  # fmt: skip
-    visible = np.isin(scene.parse, (*ARMS, Cihp.GLOVE))
     arm = body.bare_arms[side]
     radius = body.arm_radius[side]
     hand_zone = _hand_zone(scene, body, side)
+    visible = _with_whole_hand(scene, hand_zone, body.span)
     beyond = _past_wrist(scene.shape, body, side) * hand_zone
     hand = visible & (beyond > 0.1)
     depth = _depth(scene, body, side)
@@ -59,9 +61,37 @@ def _arm(
     start = ARMPIT if sleeve is None else cuff_place(arm, sleeve)
     around = arm.zone(scene.shape, grow=1.7, start=min(start, 1.9)) | hand_zone
     bare = _without_shreds(visible, body.span) & around | visible & hand_zone
-    if not behind and arm.hem > start:
+    if sleeve is None:
+        middle = body.at(0.0, 0.5 * body.torso)
+        if not behind:
+            bare |= arm.past_armhole(scene.shape, middle) & (visible | old.gone)
+    elif not behind and arm.hem > start:
         bare |= arm.zone(scene.shape, start=min(start, 1.9), end=arm.hem + SLANT) & old.gone
     return ArmInFront(side, _soft(bare), _soft(hand), beyond, behind, depth)
+
+
+def _with_whole_hand(scene: Scene, hand_zone: np.ndarray, span: float) -> np.ndarray:
+    """bool HxW: bare arms; in the zone of a hand also fingers that the parser took for a neck, and narrow gaps."""
+    visible = np.isin(scene.parse, (*ARMS, Cihp.GLOVE))
+    if not hand_zone.any():
+        return visible
+    x, y, width, height = cv2.boundingRect(hand_zone.astype(np.uint8))
+    at = np.s_[y : y + height, x : x + width]
+    arm, person = visible[at], (scene.mask[at] > 127) & hand_zone[at]
+    skin = np.isin(scene.parse[at], (Cihp.TORSO_SKIN, Cihp.FACE)) & (scene.mask[at] > 127)
+    if (skin & hand_zone[at]).any():
+        _, tags, stats, _ = cv2.connectedComponentsWithStats(skin.astype(np.uint8))
+        inside = np.bincount(tags[hand_zone[at]], minlength=len(stats))
+        beside = cv2.dilate(arm.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        touching = np.bincount(tags[beside], minlength=len(stats))
+        fingers = (inside > 0.7 * stats[:, cv2.CC_STAT_AREA]) & (touching > 0) & (inside < (arm & person).sum())
+        fingers[tags[[0, -1]].ravel()] = fingers[tags[:, [0, -1]].ravel()] = False  # goes on: a neck or a midriff
+        arm |= fingers[tags]
+    size = 2 * max(1, round(FINGER * span)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    closed = cv2.morphologyEx((arm & person).astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0
+    arm |= closed & person & ~scene.head[at]
+    return visible
 
 
 def _without_shreds(visible: np.ndarray, span: float) -> np.ndarray:
@@ -108,6 +138,19 @@ def _depth(scene: Scene, body: Body, side: int) -> float:
 def _soft(region: np.ndarray) -> np.ndarray:
     """float32 0..1, smooth and within the region: just outside lies what the old garment covered."""
     return np.clip(cv2.GaussianBlur(region.astype(np.float32), (0, 0), 1.3) * 1.8 - 0.6, 0, 1)
+
+
+def without_slivers(bare: np.ndarray, cloth: np.ndarray, span: float) -> np.ndarray:
+    """float32 HxW: `bare` without strips over the `cloth` that are narrower than an arm: there the cloth's edge is
+    before the arm that hangs beside it. Worked out at half the size."""
+    half = (max(1, bare.shape[1] // 2), max(1, bare.shape[0] // 2))
+    over = cv2.resize(np.minimum(bare, cloth), half, interpolation=cv2.INTER_AREA)
+    size = 2 * max(1, round(SLIVER * span / 2)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    region = (over > 0.3).astype(np.uint8)
+    limb = cv2.dilate(cv2.morphologyEx(region, cv2.MORPH_OPEN, disc), np.ones((5, 5), np.uint8))
+    narrow = cv2.GaussianBlur((region & ~limb & 1).astype(np.float32), (0, 0), 0.8)
+    return bare * (1 - np.minimum(1.3 * cv2.resize(narrow, bare.shape[::-1]), 1) * cloth)
 
 
 def hair_and_head(scene: Scene, old: OldGarment) -> tuple[np.ndarray, np.ndarray]:

@@ -13,9 +13,14 @@ _SHIFTS = [
     for dx in (-0.36, -0.26, -0.17, -0.09, 0.0, 0.09, 0.17, 0.26, 0.36)
     if (dx, dy) != (0.0, 0.0)
 ]
-FLATTEST = 35  # percentile of the detail seen that is grain; the rest is texture
+FLATTEST = 20, 30  # percentiles of the detail seen and of the noise made that are set equal: the rest is texture
+GRAINIEST = 3.0  # grey levels, mean: a fill is never grainier
 _PERIODS = 10  # how many of the background's periods are tried
 _DOUBT = 90.0  # mismatch, in grey levels summed over the colours, of a shift that nothing speaks for
+_PATCHES = 6  # different translations that one hole is filled from, at most
+_WIDER = 0.1  # weight of the rim up to 120 pixels away against that within 20
+_UNREACHABLE = 1e3
+_MISFIT = 110.0, 190.0  # mismatch from which copies give way to smooth colour, and where nothing of them is left
 _RELIT = 12.0  # grey levels by which a copy's brightness follows the place where it lands
 _TEXTURED = 3.2  # grey levels: spread about the local mean above which a background is more than a gradient and grain
 
@@ -48,8 +53,9 @@ def grain(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
         return np.zeros(known.shape, np.float32)
     tile = cv2.GaussianBlur(np.random.default_rng(7).standard_normal((256, 256)).astype(np.float32), (0, 0), 0.7)
     green = photo[..., 1].astype(np.float32)
-    level = np.percentile(np.abs(green - cv2.blur(green, (3, 3)))[known], FLATTEST)
-    tile *= level / np.percentile(np.abs(tile - cv2.blur(tile, (3, 3))), 50)
+    level = np.percentile(np.abs(green - cv2.blur(green, (3, 3)))[known], FLATTEST[0])
+    level /= np.percentile(np.abs(tile - cv2.blur(tile, (3, 3))), FLATTEST[1])
+    tile *= min(level, GRAINIEST / float(np.abs(tile).mean()))
     height, width = known.shape
     return np.tile(tile, (height // 256 + 1, width // 256 + 1))[:height, :width]
 
@@ -82,29 +88,45 @@ def _shifted(photo: np.ndarray, known: np.ndarray, hole: np.ndarray, smooth: np.
     seen = (cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.99).astype(np.uint8)
     ring = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     ring = (cv2.dilate(ring, np.ones((9, 9), np.uint8)) & seen).astype(np.float32)
-    best = np.full(seen.shape, np.inf, np.float32)
-    choice = np.zeros(seen.shape, np.uint8)
     shifts = [(round(dx * size[0]), round(dy * size[1])) for dx, dy in _SHIFTS] + _periods(small, seen)
-    for k, (dx, dy) in enumerate(shifts):
-        move = np.float32([[1, 0, dx], [0, 1, dy]])
-        shifted = cv2.warpAffine(small, move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-        there = cv2.warpAffine(seen, move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-        weight = ring * there
-        off = cv2.absdiff(shifted, small).sum(2) * weight
-        near, near_weight = cv2.GaussianBlur(off, (0, 0), 5), cv2.GaussianBlur(weight, (0, 0), 5)
-        cost = (near + _DOUBT * 2e-3) / (near_weight + 2e-3) + 0.05 * np.hypot(dx, dy) + 1e4 * (there == 0)
-        better = cost < best
-        best[better] = cost[better]
-        choice[better] = k
-    chosen = np.float32(shifts)[cv2.medianBlur(choice, 5)] * step
-    offset = cv2.resize(chosen, (width, height), interpolation=cv2.INTER_NEAREST)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    source_x, source_y = x + offset[..., 0], y + offset[..., 1]
-    copied = cv2.remap(photo, source_x, source_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    base = cv2.remap(smooth, source_x, source_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    reachable = cv2.resize((best < 1e3).astype(np.float32), (width, height))[..., None]
-    relit = copied + np.clip(smooth - base, -_RELIT, _RELIT)
-    return smooth + (relit - smooth) * reachable
+    costs = np.stack([_mismatch(small, seen, ring, shift) for shift in shifts])
+    target = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    used = np.bincount(costs.argmin(0)[target], minlength=len(shifts))
+    used = np.argsort(-used)[: min(_PATCHES, int((used > 0).sum()))]
+    if not len(used):
+        return smooth
+    choice, best = costs[used].argmin(0), costs[used].min(0)
+    y, x = np.nonzero(hole)
+    copied, total = np.zeros((len(y), 3), np.float32), np.full((len(y), 1), 1e-6, np.float32)
+    for k, shift in enumerate(used):
+        share = cv2.GaussianBlur(((choice == k) & (best < _UNREACHABLE)).astype(np.float32), (0, 0), 1.5)
+        share = cv2.resize(share, (width, height))[y, x]
+        from_x, from_y = x + shifts[shift][0] * step, y + shifts[shift][1] * step
+        at = (share > 0.02) & (from_x >= 0) & (from_x < width) & (from_y >= 0) & (from_y < height)
+        at[at] = known[from_y[at], from_x[at]]
+        at, from_x, from_y = np.flatnonzero(at), from_x[at], from_y[at]
+        relit = photo[from_y, from_x] + np.clip(smooth[y[at], x[at]] - smooth[from_y, from_x], -_RELIT, _RELIT)
+        copied[at] += share[at, None] * relit
+        total[at] += share[at, None]
+    fits = np.clip((_MISFIT[1] - best) / (_MISFIT[1] - _MISFIT[0]), 0, 1).astype(np.float32)
+    trust = cv2.resize(cv2.GaussianBlur(fits, (0, 0), 2), (width, height))[y, x, None] * np.minimum(total, 1)
+    filled = smooth.copy()
+    filled[y, x] += (copied / total - smooth[y, x]) * trust
+    return filled
+
+
+def _mismatch(small: np.ndarray, seen: np.ndarray, ring: np.ndarray, shift: tuple[int, int]) -> np.ndarray:
+    """float32 HxW: how badly `small`, copied from `shift` (x, y) away, continues the hole's rim near each pixel."""
+    move = np.float32([[1, 0, shift[0]], [0, 1, shift[1]]])
+    size = seen.shape[::-1]
+    shifted = cv2.warpAffine(small, move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    there = cv2.warpAffine(seen, move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    weight = ring * there
+    off = cv2.transform(cv2.absdiff(shifted, small), np.ones((1, 3), np.float32)) * weight
+    near, near_weight = cv2.GaussianBlur(off, (0, 0), 5), cv2.GaussianBlur(weight, (0, 0), 5)
+    near += _WIDER * cv2.blur(off, (61, 61))
+    near_weight += _WIDER * cv2.blur(weight, (61, 61))
+    return (near + _DOUBT * 2e-3) / (near_weight + 2e-3) + 0.05 * np.hypot(*shift) + _UNREACHABLE * 10 * (there == 0)
 
 
 def _periods(small: np.ndarray, seen: np.ndarray) -> list[tuple[int, int]]:

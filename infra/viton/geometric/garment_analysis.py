@@ -13,7 +13,7 @@ from infra.viton.geometric.garment_outline import keep_large, tilt
 from infra.viton.geometric.garment_upper import analyse_upper
 
 WORKING_SIDE = 1024  # pixels: the longer side of the picture that is analysed and warped; frames are no larger
-LEAST_CLOTH = 640  # pixels: smaller garments are enlarged, so that a neckline is a curve and not a stair
+LEAST_CLOTH = 512  # pixels: smaller garments are enlarged, so that a neckline is a curve and not a stair
 LEAST_SIDE = 24  # pixels of the working picture: less cloth in width or height shows no structure
 RIM = 8  # pixels of background about the cloth, so that outlines close
 SMOOTHED = 0.6  # sigma in pixels of a small photo: the stairs of its outline

@@ -13,18 +13,20 @@ GOOD = 0.85  # of the best support: curves that may be the neckline
 RIB = (0.07, 0.42)  # half widths: how far above its lower seam a collar's own edge lies
 ONE_EDGE = 0.2  # half widths: good curves closer than this follow one edge, the strongest best
 COLLAR_CLOTH, SHOULDER_CLOTH = 14.0, 6.0  # Lab: as like the collar or the shoulders' cloth as this is the front
+SHALLOW = 0.6  # half widths: higher front necklines are rare, and the back collar's seam lies there
 BELOW_LABEL = 0.1  # half widths: an inner back's label ends this far above the front neckline
 CREW_DEPTH = 0.42  # half widths: an average crew neck, where nothing is seen
 COLUMNS = 41
 
 
 def find_neckline(
-    picture: np.ndarray, mask: np.ndarray, neck: np.ndarray, collar: bool, label: float | None = None
+    picture: np.ndarray, mask: np.ndarray, neck: np.ndarray, collar: bool, label: np.ndarray | None = None
 ) -> np.ndarray:  # fmt: skip
     """Front neckline (41, 2) between the two neck points (2, 2).
 
     y = line between the points + depth (1 - |u|^p), by edge support; each column then snaps to the edge.
-    `picture` uint8 RGB, `mask` bool HxW; `label`: the row down to which a label shows the inner back. Where no inner back is seen, the outline itself is the neckline.
+    `picture` uint8 RGB, `mask` bool HxW; `label` (2, n) x and y of a label's lower edge on
+    the inner back. Where no inner back is seen, the outline itself is the neckline.
     """
     half = max((neck[1, 0] - neck[0, 0]) / 2, 1.0)
     u = np.linspace(-1, 1, COLUMNS)
@@ -39,9 +41,12 @@ def find_neckline(
     middle = slice(COLUMNS // 2 - 4, COLUMNS // 2 + 5)
     dip = max(0.0, float(np.median((outline - base)[middle])))
     least = max(0.22 * half, dip + 0.16 * half)
+    free = outline + 5  # the rows from which on edges are the garment's own
     if label is not None:
-        least = max(least, label - base[COLUMNS // 2] + BELOW_LABEL * half)
-    depth, power, support = _curve_support(lab, vertical, horizontal, base, columns, outline, half, least)
+        least = max(least, label[1].max() - base[COLUMNS // 2] + BELOW_LABEL * half)
+        beside = np.abs(x - label[0].mean()) < np.ptp(label[0]) / 2 + BELOW_LABEL * half
+        free[beside] = np.maximum(free[beside], label[1].max() + BELOW_LABEL * half)
+    depth, power, support = _curve_support(lab, vertical, horizontal, base, columns, free, half, least)
     outline_curve = np.stack([x, np.maximum(outline, base)], 1)
     if not len(depth):
         return outline_curve
@@ -54,7 +59,7 @@ def find_neckline(
     front = _front_likeness(picture[:bottom], columns, base, outline, half)
     best = _front_edge(depth / half, support, good, front)
     y = base + depth[best] * (1 - np.abs(u) ** power[best])
-    return np.stack([x, _snapped(y, columns, vertical + 0.7 * horizontal, outline, 0.16 * half)], 1)
+    return np.stack([x, _snapped(y, columns, vertical + 0.7 * horizontal, free, 0.16 * half)], 1)
 
 
 def _log_lab(picture: np.ndarray) -> np.ndarray:
@@ -108,7 +113,7 @@ def _strongest(support: np.ndarray, among: np.ndarray) -> int:
 
 def _curve_support(
     lab: np.ndarray, vertical: np.ndarray, horizontal: np.ndarray, base: np.ndarray, columns: np.ndarray,
-    outline: np.ndarray, half: float, least: float,
+    free: np.ndarray, half: float, least: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """(depth, power, support 0 to 1) of every curve of the family.
 
@@ -127,24 +132,24 @@ def _curve_support(
         inside = y[:, len(u) // 2] < vertical.shape[0] - 1
         rows = np.clip(y.astype(int), 0, vertical.shape[0] - 1)
         step = (vertical[rows, columns[None]] + horizontal[rows, columns[None]] * slope) / np.hypot(1, slope)
-        step = np.where(y > outline[None] + 5, step, 0)[:, inner]
+        step = np.where(y > free[None], step, 0)[:, inner]
         below, above = (np.clip(rows + d, 0, vertical.shape[0] - 1)[:, inner] for d in (reach, -reach))
         change = lab[below, columns[None, inner]] - lab[above, columns[None, inner]]
         agreement = np.linalg.norm(change.mean(1), axis=1) / (np.linalg.norm(change, axis=2).mean(1) + 1.0)
         support = (step / (step + 2.5)).mean(1) * (0.5 + 0.5 * agreement)
-        support -= 0.06 * np.maximum(depths / half - 0.9, 0)
+        support -= 0.09 * np.maximum(depths / half - 0.9, 0) + 0.5 * np.maximum(SHALLOW - depths / half, 0)
         found.append(np.stack([depths, np.full_like(depths, power), support])[:, inside])
     depth, power, support = np.concatenate(found, 1)
     return depth, power, support
 
 
-def _snapped(y: np.ndarray, columns: np.ndarray, edges: np.ndarray, outline: np.ndarray, reach: float) -> np.ndarray:
+def _snapped(y: np.ndarray, columns: np.ndarray, edges: np.ndarray, free: np.ndarray, reach: float) -> np.ndarray:
     """Move each point of a curve up or down to the edge, neighbours together (Viterbi over the columns)."""
     offsets = np.linspace(-reach, reach, 33)
     rows = np.clip((y[:, None] + offsets).astype(int), 0, edges.shape[0] - 1)
     gain = edges[rows, columns[:, None]]
     gain = gain / (gain + 3.0) - 0.15 * np.abs(offsets / reach)
-    gain[rows <= outline[:, None] + 4] = -0.3
+    gain[rows < free[:, None]] = -0.3
     jump = 0.9 * np.abs(offsets[:, None] - offsets[None]) / reach
     total, choices = np.where(np.abs(offsets) < 0.1 * reach, 0.0, -9.0), []
     for line in gain:

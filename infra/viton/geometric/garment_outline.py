@@ -8,10 +8,12 @@ import numpy as np
 from infra.viton.geometric.polyline import polyline_length, resample
 
 TILTS = np.arange(-20, 21, 2)  # degrees that a garment may lie askew
+LEAST_GAIN, SYMMETRIC = 0.03, 0.93  # overlap with the mirror image; flat garments reach 0.96, worn ones 0.9
 TILT_SIZE = 96  # pixels: symmetry is judged on a mask this large
 GAP_AREA, GAP_OFF = 0.003, 0.3  # of the cloth's area; of half the width: such holes part sleeve and body
 LABEL_WIDTH, LABEL_HEIGHT = 0.2, (0.02, 0.07)  # of the garment's width: a notch this large in the top edge's middle ...
 LABEL_SQUARE = 0.8  # ... is a white label that went with the ground, if near its floor it is this wide still
+DEEP_OPENING = 0.3  # of its own width
 LEAST_OPENING = 0.12  # of the garment's width: smaller dips of the top edge are a collar's folds
 
 
@@ -50,7 +52,8 @@ def tilt(mask: np.ndarray) -> float:
         overlap = np.fft.irfft((spectrum**2).sum(0), 4 * TILT_SIZE).max() / max(float((turned**2).sum()), 1e-6)
         scores.append(overlap - 0.002 * abs(angle))
     best = int(np.argmax(scores))
-    return float(TILTS[best]) if scores[best] > scores[len(TILTS) // 2] + 0.03 else 0.0
+    found = scores[best] > max(scores[len(TILTS) // 2] + LEAST_GAIN, SYMMETRIC)
+    return float(TILTS[best]) if found else 0.0
 
 
 def keep_large(mask: np.ndarray, share: float) -> np.ndarray:
@@ -131,8 +134,11 @@ def with_gaps_opened(mask: np.ndarray, axis: float) -> np.ndarray:
     return opened > 0
 
 
-def with_label_filled(mask: np.ndarray, axis: float) -> tuple[np.ndarray, float | None]:
-    """bool HxW: the mask without the square notch that a white label leaves in the inner back; the notch's floor."""
+def with_label_filled(mask: np.ndarray, axis: float) -> tuple[np.ndarray, np.ndarray | None]:
+    """The mask bool HxW without the square notch that a white label leaves in the inner back, and the notch's floor.
+
+    The floor is (2, n), x and y; None where there is no such notch.
+    """
     columns = np.arange(*np.flatnonzero(mask.any(0))[[0, -1]])
     width = len(columns)
     top = np.array([first_row(mask[:, x]) for x in columns], np.float32)
@@ -149,7 +155,7 @@ def with_label_filled(mask: np.ndarray, axis: float) -> tuple[np.ndarray, float 
     filled = mask.copy()
     for k in np.flatnonzero(depth > 1):
         filled[int(brim[k]) : int(top[k]), columns[k]] = True
-    return filled, float(top[notch].max())
+    return filled, np.stack([columns[notch], top[notch]])
 
 
 def neck_opening(mask: np.ndarray, axis: float) -> np.ndarray | None:
@@ -167,7 +173,8 @@ def neck_opening(mask: np.ndarray, axis: float) -> np.ndarray | None:
             columns = np.linspace(left[0], right[0], 15)[2:-2]
             outline = np.array([first_row(mask[:, int(x)]) for x in columns])
             dip = float((outline - np.interp(columns, [left[0], right[0]], [left[1], right[1]])).max())
-            balanced = abs((left[0] + right[0]) / 2 - axis) < 0.2 * width
+            # A deep one may stand beside the axis: garments cut from a wearer who turns to the side.
+            balanced = abs((left[0] + right[0]) / 2 - axis) < (0.2 if dip < DEEP_OPENING * width else 0.4) * width
             wide = width > LEAST_OPENING * (xs.max() - xs.min())
             return np.stack([left, right]) if balanced and wide and dip > 0.05 * width else None
     return None

@@ -14,6 +14,9 @@ from infra.viton.geometric.strip import Strip
 ARMHOLE_DEPTH = 0.42  # of the chest's width; shirts and dresses lying flat
 LOW_ARMPIT = 0.24  # chest widths below that: a sleeve lies on the body
 CREASE_REACH = 0.035  # chest widths to either side of the notch in which the crease is looked for
+FLUSH_CHEST = 0.62  # of the whole width: the chest between sleeves that lie beside it
+FLUSH_REACH, FLUSH_BULGE = 0.35, 0.015  # of the whole width: how far the outline bulges, so far down an arm
+FLUSH_SHOULDER = 3.2  # of the neck's width; sleeveless tops have 1.5 to 2.6
 SIDE_POINTS = 12
 LEAST_ARMHOLE = 0.25  # of the width between the straps: no armhole is shallower
 STRAP_REACHES = (1.9, 2.6)  # half chest widths from the strap down to the chord's foot: about the waist
@@ -92,6 +95,36 @@ def analyse_side(
         neck=path[neck if foot is None else foot], neck_top=path[neck], shoulder=path[shoulder], armpit=path[armpit],
         side=resample(side, SIDE_POINTS), sleeve=sleeve, collar=foot is not None,
     )  # fmt: skip
+
+
+def is_flush(mask: np.ndarray, axis: float, neck: np.ndarray) -> bool:
+    """Whether what passes for a sleeveless left side has its sleeve flush with the body, as coats and wearers do.
+
+    Below the shoulder an armhole is cut inwards, and an arm's outline bulges; and shoulders far wider than the neck
+    (its left point (2,)) are the sleeves'.
+    """
+    path = half_outline(mask, axis)
+    columns = np.flatnonzero(mask.any(0))
+    width = columns[-1] - columns[0]
+    tip = furthest(path, (-1.0, -1.0))
+    if axis - path[tip, 0] > FLUSH_SHOULDER * max(axis - neck[0], 0.1 * width):
+        return True
+    below = np.flatnonzero(path[:tip, 1] > path[tip, 1] + FLUSH_REACH * width)
+    if not len(below) or tip - below[-1] < 8:
+        return False
+    foot = int(below[-1])
+    off = (path[foot : tip + 1] - path[foot]) @ chord_normal(path[foot], path[tip])
+    return bool(off.max() > max(FLUSH_BULGE * width, -2 * off.min()))
+
+
+def freed_from_hem(mask: np.ndarray, axis: float, creases: np.ndarray) -> np.ndarray:
+    """bool HxW: the left sleeve of a garment that shows none cut free, from the hem up to where an armpit would be."""
+    columns = np.flatnonzero(mask.any(0))
+    chest = FLUSH_CHEST * (columns[-1] - columns[0])
+    x = int(np.clip(axis - chest / 2, 0, mask.shape[1] - 1))
+    top = _row_above(mask, np.array([x, 0]), chest) + ARMHOLE_DEPTH * chest
+    notch = np.array([x, np.flatnonzero(mask[:, x])[-1]])
+    return keep_large(cut_free(creases, mask, notch, top, CREASE_REACH * chest), 0.05)
 
 
 def _armhole_top(path: np.ndarray, armpit: int, axis: float) -> int:

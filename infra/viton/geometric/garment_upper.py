@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from infra.viton.geometric.garment import Garment
+from infra.viton.geometric.garment_holes import with_holes_filled
 from infra.viton.geometric.garment_inside import inner_back, without_label
 from infra.viton.geometric.garment_neckline import find_neckline
 from infra.viton.geometric.garment_outline import (
@@ -13,34 +14,45 @@ from infra.viton.geometric.garment_outline import (
     with_gaps_opened,
     with_label_filled,
 )
-from infra.viton.geometric.garment_side import ARMHOLE_DEPTH, LOW_ARMPIT, Side, analyse_side, armpit_depth
+from infra.viton.geometric.garment_side import (
+    ARMHOLE_DEPTH,
+    LOW_ARMPIT,
+    Side,
+    analyse_side,
+    armpit_depth,
+    freed_from_hem,
+    is_flush,
+)
 from infra.viton.geometric.garment_sleeve import crease_map
 from infra.viton.geometric.strip import Strip
 
+HOOD = 0.42  # chest widths: what stands higher above the shoulders is no collar
 DISAGREE = 0.15  # chest widths between the two armpits' heights: one side is then misread
 
 
 def analyse_upper(picture: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, kind: str) -> Garment:
     """Structure of an upper garment or dress. `picture`, `rgb` uint8 HxWx3, `alpha` uint8 HxW."""
+    axis = mirror_axis(alpha > 127)
+    rgb, alpha = with_holes_filled(rgb, alpha, axis)
     mask = alpha > 127
-    axis = mirror_axis(mask)
     mask, label = with_label_filled(mask, axis)
-    left, right = _both_sides(with_gaps_opened(mask, axis), axis, crease_map(picture))
+    left, right = _both_sides(with_gaps_opened(mask, axis), axis, crease_map(picture), kind)
     width = mask.shape[1]
 
     def pair(name: str) -> np.ndarray:
         return np.stack([getattr(left, name), _mirrored(getattr(right, name), width)])
 
     collar = left.collar and right.collar
-    neck_top = pair("neck_top")
-    neck = pair("neck") if collar else neck_top
+    neck, neck_top, armpit = pair("neck") if collar else pair("neck_top"), pair("neck_top"), pair("armpit")
+    if collar and (neck - neck_top)[:, 1].mean() > HOOD * (armpit[1, 0] - armpit[0, 0]):
+        neck_top, collar = neck, False  # worn down it would lie behind the neck
     neckline = find_neckline(picture, mask, neck_top, collar, label)
     rgb = without_label(rgb, alpha, neckline)
     back = inner_back(picture, neckline, collar)
     sleeves = (left.sleeve, None)
     if right.sleeve:
         sleeves = (left.sleeve, Strip(_mirrored(right.sleeve.outer, width), _mirrored(right.sleeve.inner, width)))
-    shoulder, armpit, sides = pair("shoulder"), pair("armpit"), pair("side")
+    shoulder, sides = pair("shoulder"), pair("side")
     return Garment(
         kind=kind, rgb=rgb, alpha=alpha, back=back, axis=axis, neck=neck,
         neckline=neckline, shoulder=shoulder, armpit=armpit, sides=sides, sleeves=sleeves, collar=collar,
@@ -51,7 +63,7 @@ def _mirrored(points: np.ndarray, width: int) -> np.ndarray:
     return np.stack([width - 1 - points[..., 0], points[..., 1]], -1)
 
 
-def _both_sides(mask: np.ndarray, axis: float, creases: np.ndarray) -> tuple[Side, Side]:
+def _both_sides(mask: np.ndarray, axis: float, creases: np.ndarray, kind: str) -> tuple[Side, Side]:
     """Left and right (mirrored) side. What only one side shows, the other gets from it: garments come in pairs."""
     width = mask.shape[1]
     views = ((mask, axis, creases), (np.ascontiguousarray(mask[:, ::-1]), width - 1 - axis, creases[:, ::-1]))
@@ -60,6 +72,9 @@ def _both_sides(mask: np.ndarray, axis: float, creases: np.ndarray) -> tuple[Sid
     depths = [depth for m, a, _ in views if (depth := armpit_depth(m, a)) is not None]
     cut = bool(depths) and float(np.mean(depths)) > ARMHOLE_DEPTH + LOW_ARMPIT
     sides = [analyse_side(m, a, c, cut, end) for (m, a, c), end in zip(views, ends)]
+    if kind == "upper" and all(s.sleeve is None and is_flush(m, a, s.neck_top) for (m, a, _), s in zip(views, sides)):
+        views = tuple((freed_from_hem(m, a, c), a, c) for m, a, c in views)
+        sides = [analyse_side(m, a, c, False, end) for (m, a, c), end in zip(views, ends)]
     has = [side.sleeve is not None for side in sides]
     worse = None
     if has[0] != has[1]:

@@ -6,13 +6,16 @@ import cv2
 import numpy as np
 
 from infra.preprocess.human_parser.labels import SKIN
-from infra.viton.geometric.body import Body
+from infra.viton.geometric.body import Body, limb_zone
+from infra.viton.geometric.fill import grain, local_mean
 from infra.viton.geometric.naked import Naked, rounded
 from infra.viton.geometric.scene import Scene
 
 WAIST = 0.80  # of the torso: where trousers and skirts begin, measured on people whose waistband is seen
 LOWEST_WAISTBAND = 0.89  # of the torso: what begins lower begins under the top
 WEDGE = 0.15  # spans above the seen cloth that a slanted hem may cover
+THIGH = np.array((0.25, 0.18))  # spans: half widths of trousers at hip and knee
+MIRRORED = 0.5  # spans above the seen cloth up to which it is mirrored; farther up it is plain
 MIDRIFF = 0.3  # of the lower garment's width with skin above it: its upper edge is seen
 
 
@@ -31,7 +34,9 @@ def waist_of(scene: Scene, body: Body, below: np.ndarray) -> tuple[float, bool]:
     return (begins if midriff or begins < LOWEST_WAISTBAND * body.torso else WAIST * body.torso), midriff
 
 
-def lower_zone(scene: Scene, body: Body, below: np.ndarray, naked: Naked, waist: float, midriff: bool) -> np.ndarray:
+def lower_zone(
+    scene: Scene, body: Body, gone: np.ndarray, below: np.ndarray, naked: Naked, waist: float, midriff: bool
+) -> np.ndarray:  # fmt: skip
     """float32 HxW: where the lower garment is; unless its edge is seen under a bare `midriff`, continued up to `waist`
     and tapering to the trunk's width there."""
     rows = np.flatnonzero(below.sum(1) > 0.3 * body.span)
@@ -53,16 +58,20 @@ def lower_zone(scene: Scene, body: Body, below: np.ndarray, naked: Naked, waist:
     wedge &= (naked.trunk > 0.5) & (body.below(scene.shape) > waist)
     widest = slice(extents[:, 0].min(), extents[:, 1].max())
     canvas[:, widest][wedge[:, widest]] = 255
+    # Thighs that the old top hid: raised, spread, or below a coat.
+    thighs = limb_zone(scene.shape, [leg[:2] for leg in body.legs], np.tile(THIGH * body.span, (2, 1)))
+    canvas[thighs & gone & (body.below(scene.shape) > waist)] = 255
     return rounded(canvas, 0.03 * body.span) * (naked.arms == 0)
 
 
-def lower_fill(scene: Scene, below: np.ndarray, zone: np.ndarray) -> np.ndarray:
-    """float32 HxWx3: the lower garment mirrored at its upper edge, wherever `zone` goes beyond it."""
+def lower_fill(scene: Scene, below: np.ndarray, zone: np.ndarray, span: float) -> np.ndarray:
+    """float32 HxWx3: the lower garment carried on wherever `zone` goes beyond it: mirrored at its upper edge, and
+    plain, in its own colours, where its mirror image ends."""
     height, width = scene.shape
-    mirrored = scene.photo.astype(np.float32)
+    filled = scene.photo.astype(np.float32)
     reached = np.flatnonzero(below.any(0))
     if not len(reached):
-        return mirrored
+        return filled
     first = np.interp(np.arange(width), reached, below.argmax(0)[reached])
     first = cv2.blur(first.astype(np.float32)[None], (15, 1))[0].astype(int)
     # Columns beside the cloth, or between two legs, borrow from the nearest one that has cloth under its upper edge.
@@ -72,8 +81,17 @@ def lower_fill(scene: Scene, below: np.ndarray, zone: np.ndarray) -> np.ndarray:
     before, after = whole[near - 1], whole[np.minimum(near, len(whole) - 1)]
     nearest = np.where(np.arange(width) - before <= after - np.arange(width), before, after)
     y, x = np.nonzero((zone > 0) & ~below)
-    column = nearest[x]
-    source = np.clip(2 * first[column] + 6 - y, 0, height - 1)
-    source = np.where(below[source, column], source, np.clip(first[column] + 12, 0, height - 1))
-    mirrored[y, x] = scene.photo[source, column]
-    return mirrored
+    # Past the cloth's sides a single column would be drawn out into stripes: mirrored there as well.
+    column = np.clip(2 * nearest[x] - x, 0, width - 1)
+    source = np.clip(2 * first[nearest[x]] + 6 - y, 0, height - 1)
+    seen = np.zeros(scene.shape, np.float32)
+    seen[y, x] = below[source, column] * np.clip(2 - (source - first[nearest[x]]) / (MIRRORED * span), 0, 1)
+    around = np.maximum(seen, below).astype(np.float32)
+    share = np.minimum(seen, np.clip(2 * cv2.blur(around, (13, 13)) - 1, 0, 1))[y, x, None]
+    filled[y, x] = scene.photo[source, column]
+    if share.min(initial=1) < 0.99:
+        core = cv2.erode(below.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        core = core if core.any() else below
+        plain = local_mean(scene.photo, core.astype(np.float32), 24) + grain(scene.photo, core)[..., None]
+        filled[y, x] = plain[y, x] + (filled[y, x] - plain[y, x]) * share
+    return filled

@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from infra.preprocess.human_parser.labels import ARMS, HEAD, LOWER, UPPER, Cihp
-from infra.viton.geometric.body import Body
+from infra.preprocess.human_parser.labels import ARMS, HEAD, LEGS, LOWER, UPPER, Cihp
+from infra.viton.geometric.body import Body, limb_zone
 from infra.viton.geometric.fill import local_mean
 from infra.viton.tryon import TryOnInput
 
 Box = tuple[slice, slice]
 
+RAISED = 0.55  # torsos below its hip: a knee that is higher is raised or points to the camera; 0.9 standing
+LEG = 0.33  # spans: half the width of a leg in wide trousers
 SPECK = 0.02  # of the lower garment: less is a shadow of the top taken for it
+COAT = 1.45  # torsos below the neck: what reaches beyond is a coat
 SKIRT_BEGINS = 0.80  # of the torso: below it an old dress is a skirt
 
 
@@ -78,8 +81,11 @@ class OldGarment:
     below: np.ndarray
 
 
-def old_garment(scene: Scene, body: Body, kind: str) -> tuple[Scene, OldGarment]:
-    """What the new garment of `kind` ("upper", "dress") replaces; stray labels beside it are given back to it."""
+def old_garment(scene: Scene, body: Body, kind: str, hem_seen: bool = True) -> tuple[Scene, OldGarment]:
+    """What the new garment of `kind` ("upper", "dress") replaces; stray labels beside it are given back to it.
+
+    `hem_seen` tells whether the new garment ends inside the picture: else nothing of the old top shows below it.
+    """
     labels = (*UPPER, Cihp.DRESS) + (LOWER if kind == "dress" else ())
     gone = np.isin(scene.parse, labels)
     below = np.zeros(scene.shape, bool)
@@ -88,9 +94,11 @@ def old_garment(scene: Scene, body: Body, kind: str) -> tuple[Scene, OldGarment]
         below = _without_specks(worn_below)
         gone |= worn_below & ~below
         level = body.below(scene.shape)
-        # Under a new top the skirt of a dress stays on; so does a long top's lower part where nothing else is worn.
-        bare_below = not below.any()
-        skirt = gone if bare_below else scene.parse == Cihp.DRESS
+        # Under a new top the skirt of a dress stays on; so does a long coat's lower part, and any top's where nothing
+        # else is worn.
+        long = (gone & (level > COAT * body.torso)).sum() > (0.3 * body.span) ** 2
+        skirt = gone if long or not below.any() else scene.parse == Cihp.DRESS
+        skirt = skirt & hem_seen
         for arm in body.bare_arms:
             skirt = skirt & ~arm.zone(scene.shape, grow=1.5)
         below |= skirt & (level > SKIRT_BEGINS * body.torso)
@@ -138,3 +146,15 @@ def held_things(scene: Scene, body: Body) -> np.ndarray:
     thick = max(5, int(0.06 * body.span)) | 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick))
     return cv2.dilate(cv2.morphologyEx(loose, cv2.MORPH_OPEN, disc), np.ones((3, 3), np.uint8)) & loose > 0
+
+
+def raised_legs(scene: Scene, body: Body) -> np.ndarray:
+    """bool HxW: legs, clothed or bare, that lie before the trunk: seated, squatting, a foot put up."""
+    raised = np.zeros(scene.shape, bool)
+    for hip, knee, ankle in ((9, 10, 11), (12, 13, 14)):
+        seen = scene.points[[hip, knee], 2].min() > 0
+        if seen and (scene.points[knee, :2] - scene.points[hip, :2]) @ body.down < RAISED * body.torso:
+            joints = [i for i in (hip, knee, ankle) if scene.points[i, 2] > 0]
+            leg = scene.points[joints, :2].astype(np.float64)
+            raised |= limb_zone(scene.shape, [leg], np.full((1, len(leg)), LEG * body.span))
+    return raised & np.isin(scene.parse, (*LOWER, *LEGS))

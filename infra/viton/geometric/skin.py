@@ -16,17 +16,36 @@ _UNSEEN = (205.0, 165.0, 145.0)  # RGB where a picture shows no skin at all
 _USUAL_LIGHT = np.float32([0.0, -0.03, 0.30])
 SHADOWS = 0.80, 1.15  # brightness of skin to be filled, against the person's average
 TINTS = 0.94, 1.06  # its colours against the average's
+WELL_LIT = 55, 92  # percentiles of the brightness of visible skin that are neither shadow nor shine
+DARKEST = 0.5  # of well-lit skin's brightness: darker are beards, glasses, collars and gloves taken for skin
+TINT = 0.06  # shares of red, green, blue against well-lit skin's: farther off are cloth, make-up and coloured light
 _TRUST = 1000.0  # visible pixels, at half size, that weigh as much as the usual light
 
 
 def _visible_skin(image: np.ndarray, parse: np.ndarray, gone: np.ndarray) -> np.ndarray:
-    """bool HxW: skin, the face's too, clear of what is removed, at half the size."""
+    """bool HxW: lit skin, the face's too, clear of what is removed, at half the size."""
     near = cv2.dilate(gone.astype(np.uint8), np.ones((5, 5), np.uint8))
     known = np.isin(parse, (*SKIN, Cihp.FACE)) & (near == 0)
     known = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    face = image[known & (parse == Cihp.FACE)]
-    # A collar or a glove taken for skin is far darker than the face.
-    return known & (image.sum(2) > 0.45 * np.median(face.sum(1))) if len(face) > 75 else known
+    face = known & (parse == Cihp.FACE)
+    sure = image[face] if face.sum() > 75 else image[known]
+    if len(sure) < 20:
+        return known
+    usual = _well_lit(sure)
+    colours = image[known]
+    light = np.maximum(colours.sum(1), 1.0)
+    tint = np.abs(colours / light[:, None] - usual / usual.sum()).max(1)
+    sure = (light > DARKEST * usual.sum()) & (tint < TINT)
+    if sure.mean() > 0.2:
+        known[known] = sure
+    return known
+
+
+def _well_lit(samples: np.ndarray) -> np.ndarray:
+    """(3,) mean colour of (n, 3) skin without its shadows and its shine."""
+    light = samples.sum(1)
+    low, high = np.percentile(light, WELL_LIT)
+    return samples[(light >= low) & (light <= high)].mean(0)
 
 
 def normals(region: np.ndarray, roundness: float) -> np.ndarray:
@@ -103,9 +122,7 @@ def _colour(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     samples = image[known]  # all skin together: the neck alone would be too dark
     if len(samples) < 20:
         samples = np.float32([_UNSEEN])
-    light = samples.sum(1)
-    low, high = np.percentile(light, (45, 85))
-    general = samples[(light >= low) & (light <= high)].mean(0)
+    general = _well_lit(samples)
     near = local_mean(image, known.astype(np.float32), 7)
     small = cv2.resize(known.astype(np.float32), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     density = cv2.resize(cv2.GaussianBlur(small, (0, 0), 8), known.shape[::-1])[..., None]

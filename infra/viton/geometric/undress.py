@@ -44,7 +44,7 @@ def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, nake
     lower = np.zeros(scene.shape, np.float32)
     if old.below.any():
         waist, midriff = waist_of(scene, body, old.below)
-        lower = lower_zone(scene, body, old.below, naked, waist, midriff) * (1 - soft_skin)
+        lower = lower_zone(scene, body, old.gone, old.below, naked, waist, midriff) * (1 - soft_skin)
         hips = (body.below(scene.shape) > waist + 0.02 * body.torso) & (naked.arms == 0)
         body_there = np.where(hips, np.minimum(body_there, soft_skin), body_there)
     stays = np.maximum(body_there, lower)
@@ -53,7 +53,7 @@ def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, nake
     if (need & (body_there > 0)).any():
         fill += (skin_fill(scene, gone, need, naked, body) - fill) * body_there[..., None]
     if lower.any():
-        fill += (lower_fill(scene, old.below & ~joins, lower) - fill) * lower[..., None]
+        fill += (lower_fill(scene, old.below & ~joins, lower, body.span) - fill) * lower[..., None]
     weight = _blend(need, skin)
     weight[protect | (weight < 0.01)] = 0
     bare = cv2.blendLinear(np.clip(fill, 0, 255).astype(np.uint8), scene.photo, weight, 1 - weight)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from infra.serving.engine import EngineError
 from infra.viton.geometric.body import Body
 from infra.viton.geometric.fit_lower import fit_hips, fit_leg, waist_level
 from infra.viton.geometric.fit_sleeve import fit_sleeve, sleeve_share
@@ -15,6 +16,9 @@ from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.mesh import Box, box_around, mesh_map
 from infra.viton.geometric.thin_plate import ThinPlate
 
+LEAST_COVERED = 0.65  # of the trunk from armpits to hem, which an open jacket still covers ...
+LEAST_SHOULDER = 0.75  # ... and of the cloth between neck and sleeve, which has no openings
+LEAST_REGION = 50  # pixels
 SHRINK = 0.8  # picture pixels per garment pixel below which the garment is averaged down first
 TORSO_MARGIN, HIP_MARGIN = 0.2, 0.15  # spans about the control points within which a spline means something
 
@@ -33,6 +37,7 @@ def warp_upper(
     """An upper garment or dress -> its torso, its sleeves and where those begin.
 
     `shape` is the picture's (height, width). The last dict's "roots" holds per side (2, 2): shoulder and armpit.
+    Raises `EngineError("no_garment")` where the cut-out is so torn that it would leave the trunk bare.
     """
     fit = fit_torso(garment, body)
     cloth = _Cloth(garment.rgb, fit.scale)
@@ -47,7 +52,37 @@ def warp_upper(
             roots[side] = forward(np.stack([garment.shoulder[side], garment.armpit[side]]))
             source, target = fit_sleeve(garment, body, side, fit.scale, share, forward, back)
             sleeves[side] = cloth.by_mesh(strip_alphas[side], source, target, shape)
+    panels = [
+        forward(np.array([neck, shoulder, armpit, (neck[0], armpit[1])]))
+        for neck, shoulder, armpit in zip(garment.neck, garment.shoulder, garment.armpit)
+    ]
+    trunk = _trunk_between(body, forward(garment.sides[:, -1]), shape)
+    torn = garment.sleeved and min(_covered(_filled(p, shape), torso, *sleeves) for p in panels) < LEAST_SHOULDER
+    if torn or _covered(trunk, torso, *sleeves) < LEAST_COVERED:
+        raise EngineError(
+            "no_garment",
+            "Too little of the garment can be seen to dress somebody in it: send a photo that shows all of its front.",
+        )
     return torso, sleeves, {"roots": roots}
+
+
+def _trunk_between(body: Body, hem: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """bool HxW: the trunk from the armpits down to the hem (2, 2), at most to the hips."""
+    level = body.below(shape)
+    armpit, low = (float(((points - body.neck) @ body.down).mean()) for points in (body.armpit, hem))
+    return _filled(body.trunk(), shape) & (level > armpit) & (level < min(low, body.torso))
+
+
+def _filled(outline: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """bool HxW: inside a polygon (n, 2)."""
+    return cv2.fillPoly(np.zeros(shape, np.uint8), [np.rint(outline).astype(np.int32)], 1) > 0
+
+
+def _covered(region: np.ndarray, *layers: Layer | None) -> float:
+    """Share of a region's visible part that lies under the layers' cloth; 1 where next to nothing is visible."""
+    if region.sum() < LEAST_REGION:
+        return 1.0
+    return float((np.max([layer.alpha[region] for layer in layers if layer is not None], axis=0) > 0.5).mean())
 
 
 def warp_lower(garment: Garment, body: Body, parse: np.ndarray) -> tuple[Layer, list[Layer | None]]:

@@ -13,6 +13,7 @@ from infra.preprocess.selfie_multiclass import OTHERS
 
 HELD = 20  # bags and other things in the hand: in the person's alpha, background in the parse map
 
+_HELD_AT_RIM, _HELD_WITHIN = 0.004, 0.01  # share of the person from which on accessories are things in the hand
 _LEAST_PIXELS = 30  # of a foot and a shin, to compare their colours
 _KERNEL = np.ones((3, 3), np.uint8)
 
@@ -30,7 +31,9 @@ def label_accessories(scene: Scene, place: Places, colours: Colours, labels: np.
             labels[piece] = shoe[piece]
         elif 0.3 < place.head_y[piece].mean() < 1.2 and np.abs(place.head_x[piece]).min() < 0.5:
             labels[piece] = Cihp.HAT
-        elif piece.sum() > 0.004 * len(labels) and _at_rim(scene, piece):
+        elif piece.sum() > _HELD_AT_RIM * len(labels) and _at_rim(scene, piece):
+            labels[piece] = HELD
+        elif piece.sum() > _HELD_WITHIN * len(labels) and _leaves_trunk(place, piece):
             labels[piece] = HELD
 
 
@@ -42,6 +45,11 @@ def _complete_shoes(place: Places, colours: Colours, labels: np.ndarray) -> None
         shin = cloth & (place.leg[side] < 1.2) & (place.leg_at[side] > 1.0) & (place.leg_at[side] < 1.75)
         if min(foot.sum(), shin.sum()) > _LEAST_PIXELS:
             labels[foot & (colours.log_ratio(foot, shin, nearby=3) > 0.7)] = shoe
+
+
+def _leaves_trunk(place: Places, piece: np.ndarray) -> bool:
+    """Bags between their owner and a neighbour do; belts, badges and glasses do not."""
+    return bool(np.abs(place.side[piece]).max() > 0.6 and place.head_y[piece].max() < -0.5)
 
 
 def _at_rim(scene: Scene, piece: np.ndarray) -> bool:

@@ -8,16 +8,11 @@ from infra.preprocess.human_parser.labels import LEGS, Cihp
 from infra.preprocess.human_parser.multiclass.bottom import kind_of_bottom
 from infra.preprocess.human_parser.multiclass.colours import Colours
 from infra.preprocess.human_parser.multiclass.places import Places
-from infra.preprocess.human_parser.multiclass.scene import HIPS, KNEES, SIDES, Scene
-from infra.preprocess.human_parser.multiclass.waist import (
-    CLEAR,
-    find_waist,
-    lower_over_upper,
-    waist_line,
-)
+from infra.preprocess.human_parser.multiclass.scene import HIPS, KNEES, SEEN, SIDES, Scene
+from infra.preprocess.human_parser.multiclass.waist import CLEAR, UNSEEN, Waist, find_long_hem, find_waist
+from infra.preprocess.human_parser.multiclass.waist_line import is_print, lower_over_upper, waist_line
 from infra.preprocess.selfie_multiclass import CLOTHES
 
-_SEEN = 0.5  # visibility from which on a joint is where the pose network says
 _HANGING = 0.6  # cosine of thigh and trunk of those who stand or walk
 _OTHER_CLOTH = 0.7  # log likelihood ratio by which cloth on a raised leg is the top's
 _TAIL = 0.15  # share of the clothes
@@ -29,19 +24,19 @@ def label_clothes(scene: Scene, place: Places, colours: Colours, labels: np.ndar
     sure = np.take_along_axis(scene.share, scene.kind[:, None], 1)[:, 0]
     if not cloth.any():
         return sure
-    sleeve, lap = _hanging_sleeves(place, cloth), _raised_legs(scene, place, cloth)
+    sleeve = _hanging_sleeves(place, cloth)
     belly = (labels == Cihp.TORSO_SKIN) & (place.down > 0.35) & (place.down < 1.3) & (np.abs(place.side) < 0.4)
     belly &= np.minimum(*place.hand.values()) > 1.2
     waist = find_waist(scene, place, cloth & ~sleeve, belly)
-    ratio = lower_over_upper(place, waist, colours, cloth & ~sleeve)
-    lap &= ratio > -_OTHER_CLOTH
-    sleeve |= _folded_sleeves(scene, place, cloth)
-    sleeve &= ((place.down < waist.down) | (ratio < 0.5)) & ~lap  # what lies between a sleeve and the hip
-    line = waist_line(scene, place, waist, np.where(cloth & ~sleeve, ratio, 0), belly)
-    upper = (sleeve | (scene.row < line[scene.column])) & ~lap
+    if waist.clear < CLEAR and not waist.bare:
+        waist = find_long_hem(place, colours, cloth & ~sleeve) or waist
+    upper, line = _upper(scene, place, colours, waist, cloth, sleeve, belly)
+    if is_print(place, waist, line):
+        waist = UNSEEN
+        upper, _ = _upper(scene, place, colours, waist, cloth, sleeve, belly)
     bottom = cloth & ~upper
     if waist.clear < CLEAR and _is_tail(scene, cloth, bottom):
-        upper, bottom = upper | bottom, np.zeros_like(bottom)
+        upper, bottom = cloth, np.zeros_like(bottom)
     kind = kind_of_bottom(scene, place, bottom, np.isin(labels, LEGS) & (place.down > 1.1))
     if kind == Cihp.SKIRT and waist.clear < CLEAR and not waist.bare:
         labels[cloth] = Cihp.DRESS
@@ -50,6 +45,24 @@ def label_clothes(scene: Scene, place: Places, colours: Colours, labels: np.ndar
     labels[_socks(scene, place, bottom)] = Cihp.SOCKS
     doubt = (1 - waist.clear) * np.exp(-0.5 * ((place.down - waist.down) / 0.15) ** 2)
     return np.where(cloth & ~sleeve, sure * (1 - 0.6 * doubt), sure)
+
+
+def _upper(
+    scene: Scene,
+    place: Places,
+    colours: Colours,
+    waist: Waist,
+    cloth: np.ndarray,
+    sleeve: np.ndarray,
+    belly: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The upper garment (N bool), and the row where it ends for every column."""
+    ratio = lower_over_upper(place, waist, colours, cloth & ~sleeve)
+    lap = _raised_legs(scene, place, cloth) & (ratio > -_OTHER_CLOTH)
+    sleeve = (sleeve | _folded_sleeves(scene, place, cloth)) & ~lap
+    sleeve &= (place.down < waist.down) | (ratio < 0.5)  # what lies between a sleeve and the hip
+    line = waist_line(scene, place, waist, np.where(cloth & ~sleeve, ratio, 0), belly)
+    return cloth & (sleeve | (scene.row < line[scene.column])) & ~lap, line
 
 
 def _socks(scene: Scene, place: Places, bottom: np.ndarray) -> np.ndarray:
@@ -78,7 +91,7 @@ def _folded_sleeves(scene: Scene, place: Places, cloth: np.ndarray) -> np.ndarra
     """Cloth on forearms before the body, above the end of the sleeve."""
     sleeve = np.zeros(len(cloth), bool)
     for n, side in enumerate(SIDES):
-        if scene.body.seen[15 + n] > _SEEN:
+        if scene.body.seen[15 + n] > SEEN:
             on_forearm = (place.arm[side] < 0.8) & (place.arm_at[side] > 0.9)
             sleeve |= cloth & on_forearm & _above_end(place, side)
     return sleeve
@@ -96,7 +109,7 @@ def _raised_legs(scene: Scene, place: Places, cloth: np.ndarray) -> np.ndarray:
     for n, side in enumerate(SIDES):
         thigh = knees[n] - hips[n]
         length = float(np.hypot(*thigh))
-        if length < 0.5 * scene.unit or thigh @ place.axis > _HANGING * length or scene.body.seen[KNEES[n]] < _SEEN:
+        if length < 0.5 * scene.unit or thigh @ place.axis > _HANGING * length or scene.body.seen[KNEES[n]] < SEEN:
             continue
         members |= cloth & (place.leg[side] < 0.8) & (place.leg_at[side] > 0.4) & (place.arm[side] > 1.0)
     return members

@@ -16,13 +16,16 @@ from infra.preprocess.human_parser.multiclass.scene import Scene
 from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES, FACE_SKIN, OTHERS
 
 # Head coordinates, in face heights from the middle of the face: 0.5 is the hairline, -0.5 the chin.
+_REACH_BESIDE, _REACH_ABOVE = 1.1, 1.6  # turbans and brims are wider than what goes around the face
 _CROWN = 0.45
 _CROWN_SHARE = 0.3  # of the crown that cloth must cover; collars and raised sleeves never lie there
-_ARCH_AREA, _ARCH_REACH = 0.05, 0.15  # of the head's, and to either side
+_ARCH_AREA, _ARCH_REACH = 0.05, 0.15  # of a hood over the hair: share of the head's area, and how far to either side
+_VEIL = 0.2  # share of the head's area behind the face
 _SIDE_SHARE = 0.55  # of what lies beside the face, beyond the reach of collars
 _EARS, _CHEEKS = (-0.1, 0.45), (-0.45, -0.1)
 _EYES, _NOSE, _BESIDE_FACE, _CHIN = 0.2, -0.05, -0.25, -0.5
 _NECK_HALF_WIDTH, _NECK_LENGTH = 0.75, 0.38  # where cloth of one colour is parted: along the neck's base
+_HANGING = 0.05  # share of the head's area that a scarf has below the chin
 _CHEST, _LEAST_GARMENT = 0.65, 0.2  # torso lengths below the shoulders; garment seen there, of what hangs down
 _DISTINCT = 0.55  # separation of two cloths' colours (0: alike, 1: nothing in common) that is believed
 _OWN_COLOURS = 0.4  # the same for what goes around the neck, scarf or collar: the network's cells mix it with others
@@ -31,18 +34,21 @@ _OWN_COLOURS = 0.4  # the same for what goes around the neck, scarf or collar: t
 def label_headwear(scene: Scene, place: Places, colours: Colours, labels: np.ndarray) -> None:
     """Writes hat, or scarf where the cloth falls below the chin; 0 stays where the garment is."""
     cloth = np.isin(scene.kind, (CLOTHES, OTHERS)) & (np.minimum(*place.hand.values()) > 1.0)
-    around = cloth & (np.abs(place.head_x) < 1.1) & (place.head_y > _CHIN) & (place.head_y < 1.6)
+    reach = np.where(place.head_y > _EYES, _REACH_ABOVE, _REACH_BESIDE)
+    around = cloth & (np.abs(place.head_x) < reach) & (place.head_y > _CHIN) & (place.head_y < 1.6)
     around &= np.minimum(*place.arm.values()) > 0.8
     around |= _looks_like_skin(scene, place, colours, labels, around)
     if not _is_covered(place, colours, labels, around):
         return
     upper = _connected(scene, around, around & (place.head_y > _BESIDE_FACE))
     upper = _without_collars(scene, place, colours, cloth, upper)
-    labels[upper] = Cihp.HAT
-    hanging = (upper & (place.head_y < -0.3)).sum() > 0.02 * place.head_area
-    if hanging:
+    falling = np.zeros_like(upper)
+    if (upper & (place.head_y < -0.3)).sum() > 0.02 * place.head_area:
         falling = _below_chin(scene, place, colours, cloth, upper)
-        labels[upper | falling] = Cihp.SCARF
+    count, region = scene.components(upper | falling)
+    hanging = np.bincount(region, falling, minlength=count) > _HANGING * place.head_area
+    labels[region > 0] = Cihp.HAT
+    labels[(region > 0) & hanging[region]] = Cihp.SCARF
 
 
 def _is_covered(place: Places, colours: Colours, labels: np.ndarray, around: np.ndarray) -> bool:
@@ -58,7 +64,11 @@ def _is_covered(place: Places, colours: Colours, labels: np.ndarray, around: np.
     if len(arch) > _ARCH_AREA * place.head_area and arch.min() < -_ARCH_REACH and arch.max() > _ARCH_REACH:
         return True
     hair = labels == Cihp.HAIR
-    if not (crown.any() or (labels == Cihp.FACE).any()) or colours.differ(crown & hair, around, _DISTINCT):
+    # A veil from the side: cloth behind the face, and no hair. Collars do not reach the eyes.
+    face_area, high = (labels == Cihp.FACE).sum(), (around & (place.head_y > _NOSE)).sum()
+    if face_area > 0.1 * place.head_area and high > _VEIL * place.head_area and hair.sum() < 0.2 * high:
+        return True
+    if not (crown.any() or face_area) or colours.differ(crown & hair, around, _DISTINCT):
         return False
     beside = (np.abs(place.head_x) > 0.42) & (np.abs(place.head_x) < 0.75)
 
@@ -70,9 +80,7 @@ def _is_covered(place: Places, colours: Colours, labels: np.ndarray, around: np.
     return covered(*_EARS, around) or (covered(*_CHEEKS, around) and covered(*_EARS, around | hair))
 
 
-def _without_collars(
-    scene: Scene, place: Places, colours: Colours, cloth: np.ndarray, upper: np.ndarray
-) -> np.ndarray:
+def _without_collars(scene: Scene, place: Places, colours: Colours, cloth: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """``upper`` less the collars beside the face: regions that do not reach the top of the head and have the
     garment's colours. Scarves have their own, and a headscarf's sides those of its top."""
     count, region = scene.components(upper)

@@ -12,6 +12,7 @@ from infra.preprocess.selfie_multiclass import SIZE
 WORKING_HEIGHT = 512  # two pixels a network cell: labels gain nothing from more, the edges are found at full size
 Window = tuple[slice, slice]  # rows, columns
 SIDES = ("left", "right")
+SEEN = 0.5  # visibility from which on a joint is where the pose network says
 HIPS, KNEES, ANKLES = (23, 24), (25, 26), (27, 28)  # left, right among BlazePose's landmarks
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from infra.preprocess.human_parser.labels import ARMS, LEGS, SKIN, Cihp
 from infra.preprocess.human_parser.multiclass.places import Places, split
-from infra.preprocess.human_parser.multiclass.scene import SIDES, Scene
+from infra.preprocess.human_parser.multiclass.scene import SEEN, SIDES, Scene
 from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES, FACE_SKIN, HAIR
 
 _KINDS = np.uint8(SKIN)
@@ -14,7 +14,6 @@ _KINDS = np.uint8(SKIN)
 _HUE, _HUE_SHARE = 11.0, 0.4  # levels; share of the face's chroma
 _LIGHT = 60.0  # levels of lightness, from the nearer of face and arms
 
-_SEEN = 0.5  # visibility from which on a joint is where the pose network says
 _FOREARM_SHARE = 0.7  # of a piece of skin on the trunk that lies along a forearm: no belly
 _BELLY = 0.3  # shoulder widths that a bare belly reaches to either side of the trunk's middle, together
 
@@ -49,7 +48,7 @@ def _distances(scene: Scene, place: Places) -> np.ndarray:
         inwards += np.where(place.arm_at[side] < place.sleeve_end[side] - 0.4, 5, 0)
         reach = np.minimum(place.arm[side] + inwards, place.hand[side])
         # Of arms beyond the rim the pose network only guesses: skin between the shoulders is not theirs.
-        if scene.body.seen[15 + n] < _SEEN and side not in scene.body.hands:
+        if scene.body.seen[15 + n] < SEEN and side not in scene.body.hands:
             reach = reach + np.where((np.abs(place.side) < 0.35) & (place.down < 0.4), 5, 0)
         distance.append(reach)
     covered = scene.kind == CLOTHES
@@ -87,7 +86,7 @@ def _forearms(scene: Scene, place: Places) -> np.ndarray:
     """N bool: along forearms that the pose network has seen, hands included."""
     members = np.zeros(len(scene.row), bool)
     for n, side in enumerate(SIDES):
-        if scene.body.seen[[13 + n, 15 + n]].min() > _SEEN:
+        if scene.body.seen[[13 + n, 15 + n]].min() > SEEN:
             members |= ((place.arm[side] < 1.1) & (place.arm_at[side] > 0.9)) | (place.hand[side] < 1.2)
     return members
 

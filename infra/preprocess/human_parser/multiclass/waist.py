@@ -19,12 +19,15 @@ CLEAR = 0.3  # from which clearness on the waist counts as seen
 _TOP, _LEVEL, _LEVELS = 0.1, 0.02, 100
 _REACH = 12  # levels compared above and below: a quarter of the torso, in which prints and stripes average out
 _THIN_REACH = 4
+_LEAST_REACH = 2  # levels that must be seen below a change
 _SHARP, _BLURRED = 0.5, 0.45  # distance in thin bands that is an edge; what a change without one counts
 _NEAR = 2  # levels that the changes in wide and in thin bands may lie apart
 _LIKELY, _LIKELY_SPREAD = 0.85, (0.28, 0.36)  # where waists are, and how far above and below
 _HIGHEST, _LOWEST = 0.4, 1.6
 _LEAST_DISTANCE, _DISTANCE_RANGE = 0.3, 0.6  # Bhattacharyya distances from unclear to clear
-_FAR = 6.0  # spreads from the waist's height from which on its line pays by distance, not by its square
+# Tops that cover the hips: the lowest cloth that shows what is worn below, and where its colours must begin.
+_END, _END_DISTINCT, _HEM_STEP = 0.2, 0.55, 1.2
+_HIPS, _LONGEST = 0.9, 1.9  # torso lengths below the shoulders
 _NOISE = np.diag([16.0, 9.0, 9.0, 4.0])  # variances of noise and folds in the features
 
 
@@ -33,6 +36,9 @@ class Waist:
     down: float  # in torso lengths below the shoulders
     clear: float  # 0: top and bottom look alike, 1: they differ clearly
     bare: bool  # a band of skin lies between them
+
+
+UNSEEN = Waist(_UNSEEN_WAIST, 0.0, False)
 
 
 def find_waist(scene: Scene, place: Places, cloth: np.ndarray, belly: np.ndarray) -> Waist:
@@ -55,6 +61,28 @@ def find_waist(scene: Scene, place: Places, cloth: np.ndarray, belly: np.ndarray
     if bare.sum() >= 2 and dressed[: bare.argmax()].any() and dressed[np.flatnonzero(bare)[-1] :].any():
         return Waist(float(np.median(at[:-1][bare])), clear, True)
     return Waist(float(at[best]) if clear >= CLEAR else _UNSEEN_WAIST, clear, False)
+
+
+def find_long_hem(place: Places, colours: Colours, cloth: np.ndarray) -> Waist | None:
+    """Where a coat, tunic or shirt that covers the hips ends over trousers of another colour: the level that parts the
+    colours of the trunk best from those of the lowest cloth. None where they are alike, or the level is a boot's."""
+    middle = cloth & (np.abs(place.side) < 0.5)
+    if not middle.any():
+        return None
+    lowest = float(np.quantile(place.down[middle], 0.99))
+    trunk, end = middle & (place.down > 0.3) & (place.down < 0.9), middle & (place.down > lowest - _END)
+    if lowest < 1.0 + 2 * _END or not colours.differ(end, trunk, _END_DISTINCT):
+        return None
+    ratio = colours.log_ratio(end, trunk)
+    beyond = middle & (place.down > _HIPS) & (place.down < lowest)
+    level = ((place.down[beyond] - _HIPS) / _LEVEL).astype(np.int32)
+    mean = np.bincount(level, ratio[beyond]) / np.maximum(np.bincount(level), 1)
+    hem = int(np.concatenate([[0], mean.cumsum()]).argmin())
+    down = _HIPS + _LEVEL * hem
+    above, below = mean[max(hem - _REACH, 0) : hem], mean[hem : hem + _REACH]
+    if not (len(above) and len(below)) or down > _LONGEST or below.mean() - above.mean() < _HEM_STEP:
+        return None
+    return Waist(down, 1.0, False)
 
 
 def _features(scene: Scene) -> np.ndarray:
@@ -95,7 +123,9 @@ def _distance(total: np.ndarray, reach: int) -> np.ndarray:
     """Bhattacharyya distance between the ``reach`` levels above and below every level; infinite where hidden."""
     k = np.arange(_LEVELS + 1)
     above, below = total - total[np.maximum(k - reach, 0)], total[np.minimum(k + reach, _LEVELS)] - total
-    return np.where((above[:, 0] > 25) & (below[:, 0] > 25), _bhattacharyya(above, below), np.inf)
+    last = np.searchsorted(total[:, 0], 0.99 * total[-1, 0])
+    shown = (above[:, 0] > 25) & (below[:, 0] > 25) & (k + _LEAST_REACH <= last)
+    return np.where(shown, _bhattacharyya(above, below), np.inf)
 
 
 def _bhattacharyya(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -111,58 +141,3 @@ def _bhattacharyya(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     distance = (d * np.linalg.solve(middle, d)).sum((1, 2)) / 8
     logs = [np.linalg.slogdet(c)[1] for c in (middle, ca, cb)]
     return distance + 0.5 * (logs[0] - (logs[1] + logs[2]) / 2)
-
-
-def waist_line(scene: Scene, place: Places, waist: Waist, ratio: np.ndarray, belly: np.ndarray) -> np.ndarray:
-    """Row where the upper garment ends, for every column: the cheapest path from left to right that has upper
-    colours above it and lower colours below it, near the waist, on edges and through bare skin."""
-    height, width = scene.inside.shape
-    columns = slice(int(scene.column.min()), int(scene.column.max()) + 1)
-    cost = np.zeros((height + 1, width), np.float32)
-    cost[1:] = scene.image(ratio.astype(np.float32)).cumsum(0)
-    row, column = np.mgrid[: height + 1, :width].astype(np.float32)
-    down, _ = place.body_coordinates(row, column)
-    spread = 0.08 if waist.clear >= CLEAR else 0.12
-    away = np.abs(down - waist.down) / spread
-    cost += 4 * np.where(away < _FAR, 0.5 * away**2, _FAR * (away - 0.5 * _FAR))
-    smooth = cv2.GaussianBlur(scene.lab, (0, 0), 1.0)
-    edge = np.zeros((height + 1, width), np.float32)
-    edge[1:-1] = np.abs(np.diff(smooth, axis=0)).sum(2)
-    cost -= np.minimum(edge / 4, 4)
-    # Above bare skin only the upper garment, below it only the lower one.
-    bare = scene.image(belly.astype(np.float32))
-    cost[:-1] += 3 * (bare.sum(0) - bare.cumsum(0)) + 3 * (bare.cumsum(0) - bare) - 12 * bare
-    rows = np.flatnonzero(((down[:, columns] > 0.2) & (down[:, columns] < 1.7)).any(1))
-    line = np.full(width, height if np.median(place.down) < waist.down else 0)
-    if not len(rows):  # only a head, or only legs
-        return line
-    line[columns] = rows[0] + _cheapest_path(cost[rows[0] : rows[-1] + 1, columns])
-    return line
-
-
-def lower_over_upper(place: Places, waist: Waist, colours: Colours, cloth: np.ndarray) -> np.ndarray:
-    """Log likelihood (N) of the lower garment's colour over the upper garment's, within -2..2."""
-    if waist.clear <= 0:
-        return np.zeros(len(cloth), np.float32)
-    above = cloth & (place.down > waist.down - 0.5) & (place.down < waist.down - 0.06)
-    below = cloth & (place.down < waist.down + 0.5) & (place.down > waist.down + 0.06)
-    return colours.log_ratio(below, above) * min(1.0, waist.clear / CLEAR)
-
-
-def _cheapest_path(cost: np.ndarray, slope: int = 3, bend: float = 0.7) -> np.ndarray:
-    """Row per column of the cheapest path through ``cost``, ``slope`` rows per column at most, ``bend`` per row."""
-    height, width = cost.shape
-    came = np.zeros((width, height), np.int8)
-    padded = np.full(height + 2 * slope, 1e9, np.float32)
-    options = np.empty((2 * slope + 1, height), np.float32)
-    padded[slope : slope + height] = cost[:, 0]
-    for x in range(1, width):
-        for i in range(2 * slope + 1):
-            np.add(padded[i : i + height], bend * abs(i - slope), out=options[i])
-        came[x] = options.argmin(0)
-        padded[slope : slope + height] = options.min(0) + cost[:, x]
-    line = np.zeros(width, np.int64)
-    line[-1] = padded[slope : slope + height].argmin()
-    for x in range(width - 1, 0, -1):
-        line[x - 1] = np.clip(line[x] + came[x, line[x]] - slope, 0, height - 1)
-    return line

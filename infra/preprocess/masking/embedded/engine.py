@@ -12,7 +12,7 @@ from infra.preprocess.masking.embedded.edge_cut import cut
 from infra.preprocess.masking.embedded.garment_check import LEAST_EVIDENCE, evidence, kinds
 from infra.preprocess.masking.embedded.garment_cutout import backed_alpha, is_worn, studio_cutout, worn_alpha
 from infra.preprocess.masking.embedded.matting import Matting
-from infra.preprocess.masking.embedded.saliency import FULL, QUICK, Saliency
+from infra.preprocess.masking.embedded.saliency import FULL, Saliency
 from infra.preprocess.masking.mask import Mask, MaskInput
 from infra.preprocess.selfie_multiclass import SelfieMulticlass
 from infra.serving.engine import Engine, EngineError, WeightsPath
@@ -34,8 +34,7 @@ class Embedded(Engine[MaskInput, Mask]):
         cv2.setNumThreads(threads)
         self._classes = SelfieMulticlass(weights("selfie_multiclass"), threads)
         self._matting = Matting(weights("modnet"))
-        self._saliency = Saliency(weights("u2netp"), QUICK)
-        self._careful_saliency = Saliency(weights("u2netp"), FULL)
+        self._saliency = Saliency(weights("u2netp"))
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="cutout")  # works on colours while networks run
 
     def warm_up(self) -> None:
@@ -43,7 +42,6 @@ class Embedded(Engine[MaskInput, Mask]):
         self._classes(grey)
         self._matting(grey, np.s_[:, :])
         self._saliency(grey)
-        self._careful_saliency(grey)
 
     def run(self, batch: list[MaskInput]) -> list[Mask | EngineError]:
         return [self._person(one) if one.subject == "person" else self._garment(one) for one in batch]
@@ -71,7 +69,7 @@ class Embedded(Engine[MaskInput, Mask]):
         alpha = backed_alpha(studio, salient) if studio else None
         if alpha is None:
             # Two sizes see different things: their mean loses a garment on a busy ground less often than either.
-            salient = (cv2.resize(salient, (FULL, FULL)) + self._careful_saliency(picture)) / 2
+            salient = (cv2.resize(salient, (FULL, FULL)) + self._saliency(picture, FULL)) / 2
             alpha = backed_alpha(studio, salient) if studio else None
         on_studio = alpha is not None
         if alpha is None:

@@ -17,9 +17,9 @@ from infra.preprocess.selfie_multiclass import BODY_SKIN, CLOTHES, FACE_SKIN, HA
 _MOST_MISSED = 0.10
 _MOST_COVERED = 0.92  # of the picture; beyond, the "garment" is the ground
 _CRUMB = 9  # pixels across, at most
-# What is this surely skin, face or hair is a body's: of 43 flat garments (black mohair, tulle, printed faces among them)
-# 0.7 % of the rim at most, of 76 photos of people with and without heads 1.5 % at least. Hair or a printed face alone
-# is a flat garment's: on the former's rim lies no skin, and of the latter nothing.
+# What the network is this sure of is a body's skin, face or hair: 0.7 % at most of the rims of 43 flat garments (black
+# mohair, tulle and printed faces among them), 1.5 % and more on 76 photos of people with and without heads. Hair or a
+# printed face alone are a flat garment's: the one's rim has no skin, the other lies inside.
 _SURELY = 0.9
 _WORN_BARE_RIM, _WORN_SKIN = 0.012, 0.008
 

@@ -21,6 +21,7 @@ class Matting:
     def __init__(self, path: Path) -> None:
         onnx = with_fixed_sizes(path.read_bytes(), batch_size=1, width=WIDTH, height=HEIGHT)
         self._network = cv2.dnn.readNetFromONNX(np.frombuffer(onnx, np.uint8))
+        self._network.enableFusion(False)  # fused layers answer the same, no faster, and hold 90 MB more
 
     def __call__(self, picture: np.ndarray, window: Window) -> np.ndarray:
         """Alpha float32 of everybody in the window of uint8 HxWx3 RGB: the window's size, 0 to 255.
