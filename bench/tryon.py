@@ -4,8 +4,8 @@
 
 Starts a fleet of its own on free ports, or measures the one at `--url`. Three cases, `--requests` each: a person and a
 garment never seen before; the same person in another garment; both seen before. Pictures are made new by a change of
-one pixel in a corner, so that nothing can come from a cache. Prints p50 and p95, the split by step, and what share of
-the whole is neither model nor geometry.
+a few pixels in a corner, so that nothing can come from a cache. Prints p50 and p95, the split by step, and what share
+of the whole is neither model nor geometry; docs/architecture.md says how to read it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ import cv2
 import httpx
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # run as a file, Python looks in this folder only
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in this folder only
 
 from infra.serving.timing import durations
 from tests.fleet import running_fleet
 
-SAMPLES = ROOT / "samples"
+SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
 
 def jpegs(folder: str) -> list[np.ndarray]:

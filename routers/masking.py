@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
 from infra.imaging.encode import encode_grey_png
+from infra.imaging.frame import FRAME_HEIGHT, Frame
+from infra.imaging.shrink import shrunk
 from infra.preprocess.masking.mask import KINDS, SUBJECTS, Mask, MaskInput
+from infra.preprocess.pose_estimation.pose import Pose
 from infra.serving.app import in_thread
 from infra.serving.arrays import NPY, NPZ
 from infra.serving.forms import RequestForm, Upload, read_form, read_record, request_body, sends_arrays
@@ -80,8 +84,19 @@ async def _mask_of_photo(request: Request, photo: np.ndarray, subject: str) -> M
     if subject == "garment":
         return await run_engine(request, MaskInput(photo, "garment"))
     framed = await framed_person(request, photo)
+    if framed.frame is not None and framed.frame.shows_most_of(photo.shape[:2]):
+        return await _mask_of_whole_photo(request, photo, framed.frame, framed.pose)
     result = await run_engine(request, MaskInput(framed.picture, "person", framed.pose))
     return Mask(await in_thread(framed.mask_to_photo, result.alpha, photo))
+
+
+async def _mask_of_whole_photo(request: Request, photo: np.ndarray, frame: Frame, pose: Pose) -> Mask:
+    """The frame's border would cut off outstretched arms where the photo goes on."""
+    picture, back = await in_thread(shrunk, photo, FRAME_HEIGHT)
+    from_frame = cv2.invertAffineTransform(back) @ np.vstack([frame.inverse, (0, 0, 1)])
+    given = MaskInput(picture, "person", pose.moved(from_frame, picture.shape[:2]))
+    alpha = (await run_engine(request, given)).alpha
+    return Mask(await in_thread(cv2.resize, alpha, photo.shape[1::-1], None, 0, 0, cv2.INTER_CUBIC))
 
 
 def _summary(result: Mask) -> dict[str, object]:

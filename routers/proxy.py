@@ -76,8 +76,9 @@ async def tryon(request: Request) -> Response:
     chosen = negotiate(request, list(TRYON_ANSWERS))
     form = await read_form(request, TryOnForm, settings_of(request).max_body_bytes)
     person, garment = await _read_both(request, form.person, form.garment, form.kind)
+    wants = (await _fleet(request).infos())["viton"].get("wants", ())
     with context(request).timing.step("viton"):
-        result: TryOn = await _fleet(request).viton(try_on_input(person, garment), context(request))
+        result: TryOn = await _fleet(request).viton(try_on_input(person, garment, wants), context(request))
     picture = result.picture
     if form.output == "photo":
         with context(request).timing.step("put_back", work=True):

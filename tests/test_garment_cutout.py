@@ -10,6 +10,7 @@ import skimage.data
 from infra.imaging.matting_colours import freed_colours
 from infra.preprocess.masking.embedded.engine import Embedded
 from infra.preprocess.masking.embedded.garment_check import LEAST_EVIDENCE
+from infra.preprocess.masking.embedded.garment_cutout import is_worn
 from infra.preprocess.masking.mask import KINDS, Mask, MaskInput
 from infra.serving.engine import EngineError
 from tests.conftest import GARMENTS, PEOPLE, SAMPLES, read_grey, read_rgb
@@ -157,7 +158,48 @@ def test_clothes_of_a_wearer_are_cut_out_without_the_wearer(engine):
         assert (mask.alpha[head] > 127).mean() < 0.05
 
 
-@pytest.mark.parametrize("kind", ["noise", "brick", "grass", "gravel", "rocket", "moon", "coins", "page"])
+def test_wearer_stays_in_the_whole_cutout(engine):
+    """Callers who part the clothes by better means get everything, and are told."""
+    name = "woman_tshirt_jeans"
+    (mask,) = engine.run([MaskInput(read_rgb(SAMPLES / "person" / f"{name}.jpg"), "cutout")])
+    assert mask.worn
+    assert intersection_over_union(mask.alpha, read_grey(SAMPLES / "truth" / f"{name}_alpha.png")) > 0.96
+
+
+def classes_of(**surest: np.ndarray) -> np.ndarray:
+    """Class probabilities 256x256x6: the named classes surely where told, sure clothes elsewhere."""
+    order = {"hair": 1, "skin": 2, "face": 3}
+    label = np.full((256, 256), 4)
+    for name, region in surest.items():
+        label[region] = order[name]
+    return 0.94 * np.eye(6, dtype=np.float32)[label] + 0.01
+
+
+def test_hair_or_a_printed_face_alone_mean_no_wearer():
+    """Black mohair passes for hair all over; a print has skin and hair, but none of it on the rim."""
+    alpha = np.zeros((256, 256), np.uint8)
+    alpha[40:220, 60:200] = 255
+    y, x = np.mgrid[:256, :256]
+    middle, upper = np.hypot(x - 130, y - 130) < 30, y < 90
+    assert not is_worn(alpha, classes_of())
+    assert not is_worn(alpha, classes_of(hair=y < 256))
+    assert not is_worn(alpha, classes_of(hair=np.hypot(x - 130, y - 130) < 45, face=middle))
+    assert is_worn(alpha, classes_of(skin=upper))
+    assert is_worn(alpha, classes_of(hair=upper, face=np.hypot(x - 130, y - 75) < 20))
+
+
+@pytest.mark.parametrize("thing", ["plate", "pair"])
+def test_single_objects_of_other_shapes_are_refused(engine, thing):
+    picture = drawn_ground("white", (700, 700))
+    for x in (350,) if thing == "plate" else (190, 510):
+        cv2.ellipse(picture, (x, 350), (250 if thing == "plate" else 110, 250), 0, 0, 360, (60, 90, 150), -1)
+    answer = cut_out(engine, np.clip(cv2.GaussianBlur(picture, (0, 0), 0.7), 0, 255).astype(np.uint8))
+    assert isinstance(answer, EngineError) and answer.code == "no_garment"
+
+
+@pytest.mark.parametrize(
+    "kind", ["noise", "brick", "grass", "gravel", "rocket", "moon", "coins", "page", "coffee", "retina"]
+)
 def test_other_pictures_are_refused(engine, kind):
     if kind == "noise":
         picture = np.random.default_rng(0).integers(0, 256, (512, 384, 3), dtype=np.uint8)

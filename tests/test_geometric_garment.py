@@ -10,8 +10,9 @@ from infra.serving.engine import EngineError
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.garment_analysis import LEAST_CLOTH, WORKING_SIDE, analyse_garment
 from infra.viton.geometric.garment_holes import with_holes_filled
-from infra.viton.geometric.garment_inside import inner_back, without_label
-from infra.viton.geometric.garment_outline import mirror_axis, neck_opening, tilt, with_label_filled
+from infra.viton.geometric.garment_inside import inner_back
+from infra.viton.geometric.garment_labels import painted_over, white_label, with_label_filled, without_label
+from infra.viton.geometric.garment_outline import mirror_axis, neck_opening, tilt
 from tests.conftest import GARMENTS, SAMPLES, read_rgb
 from tests.dressing import garment_alpha, garment_of, kind_of
 
@@ -78,7 +79,8 @@ def test_inner_back_and_label_are_left_out(wardrobe: dict[str, Garment], name: s
     window = np.zeros(garment.alpha.shape, bool)
     middle = int(garment.axis)
     window[int(neck[:, 1].min()) : int(garment.armpit[:, 1].mean()), middle - 40 : middle + 40] = True
-    hsv = cv2.cvtColor(garment.rgb, cv2.COLOR_RGB2HSV)
+    picture = np.pad(photo(name)[0], ((8, 8), (8, 8), (0, 0)))
+    hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
     label = window & (garment.alpha > 250) & (hsv[..., 1] < 30) & (hsv[..., 2] > 150)
     label = cv2.erode(label.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert label.sum() > 100  # the samples do show one
@@ -200,7 +202,7 @@ def crew(notch: bool) -> tuple[np.ndarray, np.ndarray]:
     cv2.fillPoly(picture, [np.int32(outline)], (40, 40, 60))
     cv2.ellipse(picture, (384, 66), (70, 62), 0, 0, 180, (24, 24, 36), -1)
     alpha = cv2.fillPoly(np.zeros((700, 768), np.uint8), [np.int32(outline)], 255)
-    cv2.rectangle(picture, (362, 60), (406, 92), (255, 255, 255), -1)
+    cv2.rectangle(picture, (362, 60 if notch else 80), (406, 92 if notch else 104), (255, 255, 255), -1)
     if notch:
         alpha[60:93, 362:407] = 0
     return cv2.GaussianBlur(picture, (0, 0), 1.5), alpha
@@ -213,6 +215,15 @@ def test_a_label_that_went_with_the_ground_does_not_shape_the_neckline() -> None
     line = analyse_garment(*crew(notch=True), "upper").neckline
     assert line[len(line) // 2, 1] == pytest.approx(128 + 8, abs=8)  # the inner back's lower edge
     assert (np.diff(line[:18, 1]) > -2).all() and (np.diff(line[-18:, 1]) < 2).all()
+
+
+def test_a_white_label_in_a_dark_back_is_found_and_painted_over() -> None:
+    picture, _ = crew(notch=False)
+    label = white_label(picture, np.array([[310.0, 60.0], [458.0, 60.0]]))
+    assert label[:, [0, -1]] == pytest.approx(np.array([[362, 406], [80, 80], [104, 104]]), abs=4)
+    assert painted_over(picture, label)[78:108, 355:415].max() < 80
+    light = 255 - (255 - picture) // 8
+    assert white_label(light, np.array([[310.0, 60.0], [458.0, 60.0]])) is None
 
 
 def test_a_round_neck_is_no_label() -> None:

@@ -252,3 +252,10 @@ def test_large_photo_is_put_back_quickly() -> None:
         frame.put_back(photo, before, after)
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 0.5  # 0.1 s on one idle core
+
+
+def test_frame_of_a_large_person_shows_most_of_the_photo() -> None:
+    square, wide = (800, 800), (1000, 3000)
+    assert Frame.around(box(200, 100, 600, 790), square).shows_most_of(square)
+    assert not Frame.around(box(200, 500, 280, 700), square).shows_most_of(square)
+    assert not Frame.around(box(1200, 100, 1600, 990), wide).shows_most_of(wide)

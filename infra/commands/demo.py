@@ -12,7 +12,7 @@ import cv2
 import httpx
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from infra.commands import up
 from infra.commands.tryon import Refused, dress, post
@@ -83,10 +83,10 @@ def side_by_side(*pictures: np.ndarray) -> np.ndarray:
 
 def _tell(answer: httpx.Response, seconds: float, out: Path, console: Console) -> None:
     engines = dict(pair.split("=") for pair in answer.headers["x-engine"].split(", "))
-    table = Table("step", "engine", "ms", title=f"{PERSON.stem} in {GARMENT.stem}: {seconds:.2f} s")
+    table = Table("step", "engine", Column("ms", justify="right"))
     for name, spent in durations(answer.headers["server-timing"]).items():
         table.add_row(name, engines.get({"garment": "masking"}.get(name, name), ""), f"{1000 * spent:.0f}")
-    console.print(table)
-    console.print(
-        f"{out / 'sample.png'} (person, garment, result); maps: {', '.join(str(out / m) for m in MAPS.values())}"
-    )
+    console.print(f"{PERSON.stem} in {GARMENT.stem}: {seconds:.2f} s", table, sep="\n", highlight=False)
+    console.print("Steps overlap; `work` is the time in which any model or geometry was at work.", soft_wrap=True)
+    maps = ", ".join(str(out / name) for name in MAPS.values())
+    console.print(f"{out / 'sample.png'} (person, garment, result); maps: {maps}", highlight=False, soft_wrap=True)

@@ -100,6 +100,11 @@ class Frame:
         """Frame to photo, 2x3 float64."""
         return cv2.invertAffineTransform(self.affine)
 
+    def shows_most_of(self, photo_size: tuple[int, int]) -> bool:
+        """Whether the photo itself shows the person hardly smaller than the frame."""
+        height, width = photo_size
+        return max(width / 3, height / 4) <= WORTH_CUTTING * self.unit
+
     def points_to_frame(self, points: np.ndarray) -> np.ndarray:
         """x, y of the last axis moved to the frame; what else stands there (confidence) is kept."""
         return _moved(points, self.affine)

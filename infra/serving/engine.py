@@ -38,7 +38,7 @@ class Engine(ABC, Generic[In, Out]):
 
     name: ClassVar[str]
     weights: ClassVar[tuple[str, ...]] = ()  # catalogue ids that must be there
-    wants: ClassVar[tuple[str, ...]] = ()  # other services' results that save it work: "pose", "mask"
+    wants: ClassVar[tuple[str, ...]] = ()  # other services' results that save it work: "pose", "mask", "densepose"
     max_batch: ClassVar[int] = 1
     note: ClassVar[str] = ""  # what a user should know of its answers, in one sentence
 

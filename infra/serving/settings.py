@@ -49,7 +49,9 @@ class Settings(BaseSettings):
     )
     max_megapixels: float = Field(50, gt=0, description="Largest picture, in millions of pixels, told from its header.")
     deadline_ms: int = Field(60_000, gt=0, description="Deadline of a request that names none, in milliseconds.")
-    queue: int = Field(32, ge=1, description="Requests that may wait for one engine; more are answered 503.")
+    queue: int = Field(
+        32, ge=1, description="Requests that may wait for one engine; a service takes twice as many at once, no more."
+    )
     cache_mb: float = Field(
         512, ge=0, description="Memory for cached results of persons and garments; 0 caches nothing."
     )

@@ -73,7 +73,10 @@ def cuff_place(arm: Arm, sleeve: np.ndarray) -> float:
     places = [ARMPIT]
     for offset in (-0.6, 0.0, 0.6):
         x, y = np.clip(np.rint(arm.line + offset * across).astype(int), 0, (width - 1, height - 1)).T
-        places.append(float(arm.place[sleeve[y, x] > 0.5].max(initial=ARMPIT)))
+        on = np.flatnonzero(sleeve[y, x] > 0.5)
+        if len(on):  # a forearm folded up crosses its own sleeve a second time
+            left = np.flatnonzero(np.diff(on) > STATIONS // 8)
+            places.append(float(arm.place[on[left[0]] if len(left) else on[-1]]))
     return max(places)
 
 

@@ -44,7 +44,7 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     legs = raised_legs(scene, body)
     torso.alpha *= _above_lap(scene, body, legs)
     covered = _covered(torso, *sleeves)
-    scene, old = old_garment(scene, body, garment.kind, hem_seen=covered[-1].max() < 0.5)
+    scene, old = old_garment(scene, body, garment.kind, _hem(scene, body, covered))
     naked = naked_body(scene.parse, body, legs_too=garment.kind == "dress")
     if garment.kind == "dress":
         naked = without_legs_above(naked, body.below(scene.shape), 1.1 * body.torso, covered)
@@ -67,6 +67,7 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
             _show(canvas, bare.picture, without_slivers(arm.bare, torso.alpha, body.span))
             if sleeves[arm.side] is not None:
                 _put_sleeve(canvas, bare.mask, body, sleeves[arm.side], info["roots"][arm.side], light)
+                _show(canvas, bare.picture, arm.forearm)
     for arm in arms:
         _show(canvas, bare.picture, arm.hand)
     _show(canvas, scene.photo, held_things(scene, body).astype(np.float32))
@@ -115,6 +116,13 @@ def _above_lap(scene: Scene, body: Body, legs: np.ndarray) -> np.ndarray:
     person = cv2.dilate((scene.mask > 127).astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
     hanging = ~person & (body.below(scene.shape) > 0.9 * body.torso)
     return 1 - cv2.GaussianBlur(hanging.astype(np.float32), (0, 0), 1.2)
+
+
+def _hem(scene: Scene, body: Body, covered: np.ndarray) -> float:
+    """Pixels below the neck where the new garment ends; infinite where it reaches the picture's lower edge."""
+    if covered[-1].max() > 0.5:
+        return np.inf
+    return float(body.below(scene.shape)[covered > 0.5].max(initial=0.0))
 
 
 def _covered(*layers: Layer | None) -> np.ndarray:

@@ -16,6 +16,7 @@ from infra.viton.geometric.scene import OldGarment, Scene
 
 SLANT = 0.2  # places that a cuff's far side lies beyond its middle
 SHRED = 0.025  # spans: half the width of what is no arm
+FOREARM = 0.92  # place from which a bare forearm comes before its own sleeve
 SLIVER = 0.05  # spans: half the width of what is too narrow for an arm before the cloth
 FINGER = 0.025  # spans: half a finger's width
 HAND = 0.65  # of the forearm: how far from the wrist the finger tips are
@@ -28,6 +29,7 @@ class ArmInFront:
 
     side: int
     bare: np.ndarray  # of the undressed photo: arm that covers the torso's cloth
+    forearm: np.ndarray  # of it what covers its own sleeve as well, if that ends above the elbow
     hand: np.ndarray  # visible hand, which covers every other sleeve
     beyond: np.ndarray  # past the wrist: no sleeve of its own
     behind: bool  # the forearm goes behind the torso
@@ -59,15 +61,17 @@ def _arm(
     behind = bool(inside > 0.35 and hand.sum() < 0.3 * radius[2] ** 2 and (depth > 0 or not body.seen[side]))
     # Skin of an arm comes before the torso's cloth from the armpit on, in a sleeve from its cuff on.
     start = ARMPIT if sleeve is None else cuff_place(arm, sleeve)
-    around = arm.zone(scene.shape, grow=1.7, start=min(start, 1.9)) | hand_zone
-    bare = _without_shreds(visible, body.span) & around | visible & hand_zone
+    around = arm.zone(scene.shape, grow=1.7, start=min(start, 1.9))
+    bare = _without_shreds(visible, around, body.span) | visible & hand_zone
     if sleeve is None:
         middle = body.at(0.0, 0.5 * body.torso)
         if not behind:
             bare |= arm.past_armhole(scene.shape, middle) & (visible | old.gone)
     elif not behind and arm.hem > start:
         bare |= arm.zone(scene.shape, start=min(start, 1.9), end=arm.hem + SLANT) & old.gone
-    return ArmInFront(side, _soft(bare), _soft(hand), beyond, behind, depth)
+    bare = _soft(bare)
+    forearm = bare * arm.zone(scene.shape, grow=1.7, start=FOREARM) if start < 1 else np.zeros_like(bare)
+    return ArmInFront(side, bare, forearm, _soft(hand), beyond, behind, depth)
 
 
 def _with_whole_hand(scene: Scene, hand_zone: np.ndarray, span: float) -> np.ndarray:
@@ -85,7 +89,8 @@ def _with_whole_hand(scene: Scene, hand_zone: np.ndarray, span: float) -> np.nda
         beside = cv2.dilate(arm.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         touching = np.bincount(tags[beside], minlength=len(stats))
         fingers = (inside > 0.7 * stats[:, cv2.CC_STAT_AREA]) & (touching > 0) & (inside < (arm & person).sum())
-        fingers[tags[[0, -1]].ravel()] = fingers[tags[:, [0, -1]].ravel()] = False  # goes on: a neck or a midriff
+        goes_on = (*tags[[0, -1]].ravel(), *tags[:, [0, -1]].ravel())  # a neck, a midriff
+        fingers[[0, *set(goes_on)]] = False
         arm |= fingers[tags]
     size = 2 * max(1, round(FINGER * span)) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
@@ -94,11 +99,17 @@ def _with_whole_hand(scene: Scene, hand_zone: np.ndarray, span: float) -> np.nda
     return visible
 
 
-def _without_shreds(visible: np.ndarray, span: float) -> np.ndarray:
-    """bool HxW: no slips of shadow beside an arm that the parser took for skin; they are thinner than any arm."""
+def _without_shreds(visible: np.ndarray, around: np.ndarray, span: float) -> np.ndarray:
+    """bool HxW: what is visible in the zone `around` an arm, without slips of shadow beside it that the parser took for
+    skin: they are thinner than any arm."""
     size = 2 * max(1, round(SHRED * span)) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return cv2.morphologyEx(visible.astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
+    x, y, width, height = cv2.boundingRect(around.astype(np.uint8))
+    at = np.s_[max(y - size, 0) : y + height + size, max(x - size, 0) : x + width + size]
+    arm = np.zeros(visible.shape, bool)
+    if width:
+        arm[at] = cv2.morphologyEx(visible[at].astype(np.uint8), cv2.MORPH_OPEN, disc) > 0
+    return arm & around
 
 
 def _hand_zone(scene: Scene, body: Body, side: int) -> np.ndarray:
@@ -143,11 +154,11 @@ def _soft(region: np.ndarray) -> np.ndarray:
 def without_slivers(bare: np.ndarray, cloth: np.ndarray, span: float) -> np.ndarray:
     """float32 HxW: `bare` without strips over the `cloth` that are narrower than an arm: there the cloth's edge is
     before the arm that hangs beside it. Worked out at half the size."""
-    half = (max(1, bare.shape[1] // 2), max(1, bare.shape[0] // 2))
-    over = cv2.resize(np.minimum(bare, cloth), half, interpolation=cv2.INTER_AREA)
+    region = (np.minimum(bare[::2, ::2], cloth[::2, ::2]) > 0.3).astype(np.uint8)
+    if not region.any():
+        return bare
     size = 2 * max(1, round(SLIVER * span / 2)) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    region = (over > 0.3).astype(np.uint8)
     limb = cv2.dilate(cv2.morphologyEx(region, cv2.MORPH_OPEN, disc), np.ones((5, 5), np.uint8))
     narrow = cv2.GaussianBlur((region & ~limb & 1).astype(np.float32), (0, 0), 0.8)
     return bare * (1 - np.minimum(1.3 * cv2.resize(narrow, bare.shape[::-1]), 1) * cloth)

@@ -1,4 +1,4 @@
-"""The inside of a flat garment that its neckline shows: the inner back, which is worn behind the neck, and labels."""
+"""The inside of a flat garment that its neckline shows: the inner back, which is worn behind the neck."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ FLAP_SEEDS = (0.12, 0.3, 0.45)  # half widths below the curve: where the inner b
 FLAP_AREA = (0.08, 2.0)  # squared half widths
 INNER_CLOTH = (12, 6, 6)  # 8-bit Lab: how far the inner back's colour wanders from its middle
 INNER_SHADE = 8  # 8-bit L: an inner back met below other cloth is darker than that by this
-LABEL_DROP, LABEL_COLUMNS = 0.14, 11  # half widths below the neckline; of its 41 columns to either side
-LABEL_WIDTH, LABEL_OFF = 0.75, 0.15  # of the columns looked at: what is wider, or less in the middle, is a pattern
-LABEL_CONTRAST = 22.0  # Lab
 
 
 def inner_back(picture: np.ndarray, neckline: np.ndarray, collar: bool) -> np.ndarray:
@@ -73,39 +70,3 @@ def _one_cloth(lab: np.ndarray, wall: np.ndarray, seed: tuple[int, int]) -> np.n
     flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (2 << 8)
     cv2.floodFill(lab, canvas, seed, 0, INNER_CLOTH, INNER_CLOTH, flags)
     return cv2.medianBlur((canvas[1:-1, 1:-1] == 2).astype(np.uint8), 5)
-
-
-def without_label(rgb: np.ndarray, alpha: np.ndarray, neckline: np.ndarray) -> np.ndarray:
-    """The colours with what hangs over the neckline's middle painted over: a label's lower end on the collar."""
-    half = max((neckline[-1, 0] - neckline[0, 0]) / 2, 4.0)
-    middle = neckline[len(neckline) // 2 - LABEL_COLUMNS : len(neckline) // 2 + LABEL_COLUMNS + 1]
-    x0, x1 = (int(np.clip(middle[k, 0], 1, alpha.shape[1] - 2)) for k in (0, -1))
-    y0 = int(max(middle[:, 1].min() - 0.1 * half, 0))
-    y1 = int(min(middle[:, 1].max() + 2 * LABEL_DROP * half, alpha.shape[0]))
-    if x1 - x0 < 6 or y1 - y0 < 4:
-        return rgb
-    window = np.s_[y0:y1, x0:x1]
-    lab = cv2.cvtColor(rgb[window].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    line = np.interp(np.arange(x0, x1), middle[:, 0], middle[:, 1])
-    below = np.arange(y0, y1)[:, None] - line
-    collar = (below > 0) & (below < LABEL_DROP * half) & (alpha[window] > 250)
-    if collar.sum() < 30:
-        return rgb
-    off = np.linalg.norm(lab - np.median(lab[collar], axis=0), axis=2) > LABEL_CONTRAST
-    _, tags = cv2.connectedComponents((off & collar).astype(np.uint8))
-    # A label comes over the line in its middle and ends to both sides; stripes and prints come anywhere or go on.
-    over = np.setdiff1d(np.unique(tags[off & collar & (below < 3)]), np.unique(tags[:, [0, -1]]))
-    if not len(over):
-        return rgb
-    odd = tags == over[np.argmax(np.bincount(tags.ravel())[over])]
-    columns = np.flatnonzero(odd.any(0)) / (x1 - x0) - 0.5
-    if columns[-1] - columns[0] > LABEL_WIDTH or abs(columns[[0, -1]].mean()) > LABEL_OFF:
-        return rgb
-    label = cv2.dilate(odd.astype(np.uint8), np.ones((5, 5), np.uint8))
-    label[(below < -4) | (alpha[window] < 200)] = 0
-    out = rgb.copy()
-    # Only from below and beside: above the line lies the label itself.
-    reach = np.where(below < 0, 1, label).astype(np.uint8)
-    painted = cv2.inpaint(np.ascontiguousarray(rgb[window]), reach, 3, cv2.INPAINT_TELEA)
-    out[window][label > 0] = painted[label > 0]
-    return out

@@ -9,7 +9,8 @@ from infra.viton.geometric.garment_outline import first_row
 
 POWERS = (1.0, 1.4, 2.0, 2.8)  # V, sweetheart, round, boat: the curve is 1 - |u|^p
 DEEPEST = 2.4  # half widths of the neck
-GOOD = 0.85  # of the best support: curves that may be the neckline
+GOOD = 0.85  # of the best support: curves that may be the neckline ...
+FAR, GOOD_FAR = 0.6, 0.97  # ... and so many half widths below the best one, where prints have edges too
 RIB = (0.07, 0.42)  # half widths: how far above its lower seam a collar's own edge lies
 ONE_EDGE = 0.2  # half widths: good curves closer than this follow one edge, the strongest best
 COLLAR_CLOTH, SHOULDER_CLOTH = 14.0, 6.0  # Lab: as like the collar or the shoulders' cloth as this is the front
@@ -25,8 +26,8 @@ def find_neckline(
     """Front neckline (41, 2) between the two neck points (2, 2).
 
     y = line between the points + depth (1 - |u|^p), by edge support; each column then snaps to the edge.
-    `picture` uint8 RGB, `mask` bool HxW; `label` (2, n) x and y of a label's lower edge on
-    the inner back. Where no inner back is seen, the outline itself is the neckline.
+    `picture` uint8 RGB, `mask` bool HxW; `label` (3, n): x, the row that the neckline passes below,
+    and the lower edge, of a label on the inner back. Where no inner back is seen, the outline itself is the neckline.
     """
     half = max((neck[1, 0] - neck[0, 0]) / 2, 1.0)
     u = np.linspace(-1, 1, COLUMNS)
@@ -50,12 +51,14 @@ def find_neckline(
     outline_curve = np.stack([x, np.maximum(outline, base)], 1)
     if not len(depth):
         return outline_curve
-    good = support > max(GOOD * support.max(), 0.22)
+    far = depth / half > depth[np.argmax(support)] / half + FAR
+    good = support > np.maximum(np.where(far, GOOD_FAR, GOOD) * support.max(), 0.22)
     needed = 0.50 if dip > 0.35 * half else 0.24  # an open neckline need not have a back
     if support.max() < needed or not good.any():
-        if dip > 0.3 * half or collar:
+        if label is None and (dip > 0.3 * half or collar):
             return outline_curve
-        return np.stack([x, base + CREW_DEPTH * half * (1 - u**2)], 1)
+        unseen = CREW_DEPTH * half if label is None else label[2].max() - base[COLUMNS // 2] + BELOW_LABEL * half
+        return np.stack([x, base + unseen * (1 - u**2)], 1)
     front = _front_likeness(picture[:bottom], columns, base, outline, half)
     best = _front_edge(depth / half, support, good, front)
     y = base + depth[best] * (1 - np.abs(u) ** power[best])

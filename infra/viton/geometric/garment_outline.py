@@ -11,8 +11,6 @@ TILTS = np.arange(-20, 21, 2)  # degrees that a garment may lie askew
 LEAST_GAIN, SYMMETRIC = 0.03, 0.93  # overlap with the mirror image; flat garments reach 0.96, worn ones 0.9
 TILT_SIZE = 96  # pixels: symmetry is judged on a mask this large
 GAP_AREA, GAP_OFF = 0.003, 0.3  # of the cloth's area; of half the width: such holes part sleeve and body
-LABEL_WIDTH, LABEL_HEIGHT = 0.2, (0.02, 0.07)  # of the garment's width: a notch this large in the top edge's middle ...
-LABEL_SQUARE = 0.8  # ... is a white label that went with the ground, if near its floor it is this wide still
 DEEP_OPENING = 0.3  # of its own width
 LEAST_OPENING = 0.12  # of the garment's width: smaller dips of the top edge are a collar's folds
 
@@ -132,30 +130,6 @@ def with_gaps_opened(mask: np.ndarray, axis: float) -> np.ndarray:
             nearest = int(np.argmin(np.where(below, (open_x - x) ** 2 + (open_y - y) ** 2, 1 << 40)))
             cv2.line(opened, (x, y), (int(open_x[nearest]), int(open_y[nearest])), 0, 3)
     return opened > 0
-
-
-def with_label_filled(mask: np.ndarray, axis: float) -> tuple[np.ndarray, np.ndarray | None]:
-    """The mask bool HxW without the square notch that a white label leaves in the inner back, and the notch's floor.
-
-    The floor is (2, n), x and y; None where there is no such notch.
-    """
-    columns = np.arange(*np.flatnonzero(mask.any(0))[[0, -1]])
-    width = len(columns)
-    top = np.array([first_row(mask[:, x]) for x in columns], np.float32)
-    across = np.ones((1, int(LABEL_WIDTH * width) | 1), np.uint8)
-    brim = cv2.morphologyEx(top[None], cv2.MORPH_OPEN, across, borderType=cv2.BORDER_REPLICATE)[0]
-    depth = np.where(np.abs(columns - axis) < LABEL_WIDTH * width, top - brim, 0)
-    height = float(depth.max(initial=0))
-    if not LABEL_HEIGHT[0] * width < height < LABEL_HEIGHT[1] * width:
-        return mask, None
-    notch = np.flatnonzero(depth > 0.5 * height)
-    square = (depth > 0.8 * height).sum() > LABEL_SQUARE * (notch[-1] - notch[0] + 1)
-    if not square or abs(columns[notch].mean() - axis) > 0.25 * LABEL_WIDTH * width:
-        return mask, None
-    filled = mask.copy()
-    for k in np.flatnonzero(depth > 1):
-        filled[int(brim[k]) : int(top[k]), columns[k]] = True
-    return filled, np.stack([columns[notch], top[notch]])
 
 
 def neck_opening(mask: np.ndarray, axis: float) -> np.ndarray | None:

@@ -6,14 +6,10 @@ import numpy as np
 
 from infra.viton.geometric.garment import Garment
 from infra.viton.geometric.garment_holes import with_holes_filled
-from infra.viton.geometric.garment_inside import inner_back, without_label
+from infra.viton.geometric.garment_inside import inner_back
+from infra.viton.geometric.garment_labels import painted_over, white_label, with_label_filled, without_label
 from infra.viton.geometric.garment_neckline import find_neckline
-from infra.viton.geometric.garment_outline import (
-    mirror_axis,
-    neck_opening,
-    with_gaps_opened,
-    with_label_filled,
-)
+from infra.viton.geometric.garment_outline import mirror_axis, neck_opening, with_gaps_opened
 from infra.viton.geometric.garment_side import (
     ARMHOLE_DEPTH,
     LOW_ARMPIT,
@@ -46,6 +42,8 @@ def analyse_upper(picture: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, kind:
     neck, neck_top, armpit = pair("neck") if collar else pair("neck_top"), pair("neck_top"), pair("armpit")
     if collar and (neck - neck_top)[:, 1].mean() > HOOD * (armpit[1, 0] - armpit[0, 0]):
         neck_top, collar = neck, False  # worn down it would lie behind the neck
+    if label is None and (label := white_label(picture, neck_top)) is not None:
+        rgb = painted_over(rgb, label)
     neckline = find_neckline(picture, mask, neck_top, collar, label)
     rgb = without_label(rgb, alpha, neckline)
     back = inner_back(picture, neckline, collar)

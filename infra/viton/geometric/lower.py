@@ -16,6 +16,7 @@ LOWEST_WAISTBAND = 0.89  # of the torso: what begins lower begins under the top
 WEDGE = 0.15  # spans above the seen cloth that a slanted hem may cover
 THIGH = np.array((0.25, 0.18))  # spans: half widths of trousers at hip and knee
 MIRRORED = 0.5  # spans above the seen cloth up to which it is mirrored; farther up it is plain
+PATCH = 0.1  # spans: the side of a square so small that its texture does not matter
 MIDRIFF = 0.3  # of the lower garment's width with skin above it: its upper edge is seen
 
 
@@ -64,9 +65,9 @@ def lower_zone(
     return rounded(canvas, 0.03 * body.span) * (naked.arms == 0)
 
 
-def lower_fill(scene: Scene, below: np.ndarray, zone: np.ndarray, span: float) -> np.ndarray:
-    """float32 HxWx3: the lower garment carried on wherever `zone` goes beyond it: mirrored at its upper edge, and
-    plain, in its own colours, where its mirror image ends."""
+def lower_fill(scene: Scene, below: np.ndarray, hole: np.ndarray, span: float) -> np.ndarray:
+    """float32 HxWx3: the lower garment carried on into `hole` (bool HxW): mirrored at its upper edge, and plain, in its
+    own colours, where its mirror image ends."""
     height, width = scene.shape
     filled = scene.photo.astype(np.float32)
     reached = np.flatnonzero(below.any(0))
@@ -80,16 +81,17 @@ def lower_fill(scene: Scene, below: np.ndarray, zone: np.ndarray, span: float) -
     near = np.clip(np.searchsorted(whole, np.arange(width)), 1, max(len(whole) - 1, 1))
     before, after = whole[near - 1], whole[np.minimum(near, len(whole) - 1)]
     nearest = np.where(np.arange(width) - before <= after - np.arange(width), before, after)
-    y, x = np.nonzero((zone > 0) & ~below)
+    y, x = np.nonzero(hole & ~below)
     # Past the cloth's sides a single column would be drawn out into stripes: mirrored there as well.
     column = np.clip(2 * nearest[x] - x, 0, width - 1)
     source = np.clip(2 * first[nearest[x]] + 6 - y, 0, height - 1)
-    seen = np.zeros(scene.shape, np.float32)
-    seen[y, x] = below[source, column] * np.clip(2 - (source - first[nearest[x]]) / (MIRRORED * span), 0, 1)
-    around = np.maximum(seen, below).astype(np.float32)
-    share = np.minimum(seen, np.clip(2 * cv2.blur(around, (13, 13)) - 1, 0, 1))[y, x, None]
+    fits = below[source, column] * np.clip(2 - (source - first[nearest[x]]) / (MIRRORED * span), 0, 1)
+    source = np.where(below[source, column], source, np.clip(first[nearest[x]] + 12, 0, height - 1))
     filled[y, x] = scene.photo[source, column]
-    if share.min(initial=1) < 0.99:
+    if (fits < 1).sum() > (PATCH * span) ** 2:
+        missing = np.zeros(scene.shape, np.float32)
+        missing[y, x] = 1 - fits
+        share = 1 - np.maximum(missing, np.clip(2 * cv2.blur(missing, (13, 13)), 0, 1))[y, x, None]
         core = cv2.erode(below.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         core = core if core.any() else below
         plain = local_mean(scene.photo, core.astype(np.float32), 24) + grain(scene.photo, core)[..., None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -16,8 +17,11 @@ Box = tuple[slice, slice]
 
 RAISED = 0.55  # torsos below its hip: a knee that is higher is raised or points to the camera; 0.9 standing
 LEG = 0.33  # spans: half the width of a leg in wide trousers
+THING = 0.09  # spans: what is held is no thinner; a telephone is 0.2 wide
 SPECK = 0.02  # of the lower garment: less is a shadow of the top taken for it
 COAT = 1.45  # torsos below the neck: what reaches beyond is a coat
+LEFT_BELOW = 0.3  # spans: the side of a square that is more than a rim
+HAIR_SPECK = 0.03  # of the head: smaller pieces inside cloth are no hair
 SKIRT_BEGINS = 0.80  # of the torso: below it an old dress is a skirt
 
 
@@ -36,7 +40,7 @@ class Scene:
     def shape(self) -> tuple[int, int]:
         return self.parse.shape
 
-    @property
+    @cached_property
     def head(self) -> np.ndarray:
         """bool HxW: face, hair and what is worn on the head, which no garment changes."""
         return np.isin(self.parse, HEAD)
@@ -81,10 +85,11 @@ class OldGarment:
     below: np.ndarray
 
 
-def old_garment(scene: Scene, body: Body, kind: str, hem_seen: bool = True) -> tuple[Scene, OldGarment]:
+def old_garment(scene: Scene, body: Body, kind: str, hem: float = 0.0) -> tuple[Scene, OldGarment]:
     """What the new garment of `kind` ("upper", "dress") replaces; stray labels beside it are given back to it.
 
-    `hem_seen` tells whether the new garment ends inside the picture: else nothing of the old top shows below it.
+    `hem` is how far below the neck the new garment ends, infinite where the picture does: of an old top that does not
+    reach farther down nothing stays.
     """
     labels = (*UPPER, Cihp.DRESS) + (LOWER if kind == "dress" else ())
     gone = np.isin(scene.parse, labels)
@@ -96,14 +101,16 @@ def old_garment(scene: Scene, body: Body, kind: str, hem_seen: bool = True) -> t
         level = body.below(scene.shape)
         # Under a new top the skirt of a dress stays on; so does a long coat's lower part, and any top's where nothing
         # else is worn.
-        long = (gone & (level > COAT * body.torso)).sum() > (0.3 * body.span) ** 2
-        skirt = gone if long or not below.any() else scene.parse == Cihp.DRESS
-        skirt = skirt & hem_seen
+        uncovered = (gone & (level > hem)).sum() > (LEFT_BELOW * body.span) ** 2
+        coat = (gone & (level > COAT * body.torso)).sum() > (LEFT_BELOW * body.span) ** 2
+        skirt = (gone if coat or not below.any() else scene.parse == Cihp.DRESS) & uncovered
         for arm in body.bare_arms:
             skirt = skirt & ~arm.zone(scene.shape, grow=1.5)
         below |= skirt & (level > SKIRT_BEGINS * body.torso)
         gone &= ~below
-    stray = _mislabelled(scene, gone, below, 0.07 * body.span) & ~scene.head
+    specks = _specks_of_hair(scene, gone)
+    gone |= specks
+    stray = _mislabelled(scene, gone, below, 0.07 * body.span) & ~scene.head | specks
     parse = np.where(stray, np.uint8(Cihp.UPPER_CLOTHES), scene.parse)
     return replace(scene, parse=parse), OldGarment(gone | stray, below & ~stray)
 
@@ -114,6 +121,22 @@ def _without_specks(region: np.ndarray) -> np.ndarray:
     area = stats[:, cv2.CC_STAT_AREA].copy()
     area[0] = 0
     return (area >= max(1, SPECK * area.max()))[tags] & region
+
+
+def _specks_of_hair(scene: Scene, gone: np.ndarray) -> np.ndarray:
+    """bool HxW: small pieces apart from the head in the midst of the old garment: fur or dark cloth taken for hair."""
+    head = scene.head[::2, ::2].astype(np.uint8)
+    _, tags, stats, _ = cv2.connectedComponentsWithStats(head)
+    area = stats[1:, cv2.CC_STAT_AREA]
+    small = np.append(False, area < HAIR_SPECK * area.max(initial=0))
+    if not small.any():
+        return np.zeros(gone.shape, bool)
+    rim = (cv2.dilate(tags.astype(np.uint16), np.ones((5, 5), np.uint8))) * (head == 0)
+    around = np.bincount(rim.ravel(), minlength=len(stats))
+    cloth = np.bincount(rim[gone[::2, ::2]], minlength=len(stats))
+    pieces = (small & (cloth > 0.7 * around))[tags]
+    height, width = gone.shape
+    return np.repeat(np.repeat(pieces, 2, 0), 2, 1)[:height, :width] & scene.head
 
 
 def _mislabelled(scene: Scene, gone: np.ndarray, below: np.ndarray, reach: float) -> np.ndarray:
@@ -143,7 +166,7 @@ def _mislabelled(scene: Scene, gone: np.ndarray, below: np.ndarray, reach: float
 def held_things(scene: Scene, body: Body) -> np.ndarray:
     """bool HxW: bags, telephones, microphones: person in the mask, background in the parse map, and not a mere rim."""
     loose = ((scene.mask > 160) & (scene.parse == Cihp.BACKGROUND)).astype(np.uint8)
-    thick = max(5, int(0.06 * body.span)) | 1
+    thick = max(5, int(THING * body.span)) | 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick))
     return cv2.dilate(cv2.morphologyEx(loose, cv2.MORPH_OPEN, disc), np.ones((3, 3), np.uint8)) & loose > 0
 

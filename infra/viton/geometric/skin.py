@@ -14,10 +14,10 @@ from infra.viton.geometric.scene import Scene
 _UNSEEN = (205.0, 165.0, 145.0)  # RGB where a picture shows no skin at all
 # A limb's brightness by its surface normal (x right, y down, z to the camera) where nothing tells: frontal light.
 _USUAL_LIGHT = np.float32([0.0, -0.03, 0.30])
-SHADOWS = 0.80, 1.15  # brightness of skin to be filled, against the person's average
+SHADOWS = 0.72, 1.15  # brightness of skin to be filled, against the person's average
 TINTS = 0.94, 1.06  # its colours against the average's
-WELL_LIT = 55, 92  # percentiles of the brightness of visible skin that are neither shadow nor shine
-DARKEST = 0.5  # of well-lit skin's brightness: darker are beards, glasses, collars and gloves taken for skin
+WELL_LIT = 50, 88  # percentiles of the brightness of visible skin that are neither shadow nor shine
+DARKEST = 0.42  # of well-lit skin's brightness: darker are beards, glasses, collars and gloves taken for skin
 TINT = 0.06  # shares of red, green, blue against well-lit skin's: farther off are cloth, make-up and coloured light
 _TRUST = 1000.0  # visible pixels, at half size, that weigh as much as the usual light
 

@@ -17,6 +17,7 @@ from infra.viton.geometric.skin import skin_fill
 
 COVERED = 0.995  # alpha of the new garment from which nothing below it can be seen
 RIM = 0.013, 0.032  # spans that the old garment is grown by: over skin, over the background with its blended rim
+BLEND = 16  # pixels within which a fill fades into what it joins
 HEM_SHADOW = 0.03  # spans below the old top's hem that its shadow darkens
 
 
@@ -50,15 +51,23 @@ def undress(scene: Scene, body: Body, old: OldGarment, covered: np.ndarray, nake
     stays = np.maximum(body_there, lower)
     background = ~_near(scene.mask > 8, 3)
     fill = fill_background(scene.photo, background, need & (stays < 0.999))
+    at = _box_around(need, BLEND)
     if (need & (body_there > 0)).any():
-        fill += (skin_fill(scene, gone, need, naked, body) - fill) * body_there[..., None]
-    if lower.any():
-        fill += (lower_fill(scene, old.below & ~joins, lower, body.span) - fill) * lower[..., None]
-    weight = _blend(need, skin)
+        fill[at] += (skin_fill(scene, gone, need, naked, body)[at] - fill[at]) * body_there[at][..., None]
+    hidden = need & (lower > 0)
+    if hidden.any():
+        cloth = lower_fill(scene, old.below & ~joins, hidden, body.span)
+        fill[at] += (cloth[at] - fill[at]) * lower[at][..., None]
+    weight = _blend(need, skin | (scene.mask < 8))
     weight[protect | (weight < 0.01)] = 0
     bare = cv2.blendLinear(np.clip(fill, 0, 255).astype(np.uint8), scene.photo, weight, 1 - weight)
     mask = np.where(need, np.minimum(scene.mask, (stays * 255).astype(np.uint8)), scene.mask)
     return Undressed(bare, weight > 0, mask)
+
+
+def _box_around(region: np.ndarray, margin: int) -> tuple[slice, slice]:
+    x, y, width, height = cv2.boundingRect(region.astype(np.uint8))
+    return np.s_[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
 
 
 def _near(region: np.ndarray, reach: int) -> np.ndarray:
@@ -79,8 +88,8 @@ def _body_left(scene: Scene, body: Body, naked: Naked, skin: np.ndarray) -> np.n
     return np.maximum(joined * silhouette, skin)
 
 
-def _blend(need: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """float32 HxW: 1 where needed, fading over a few pixels into seen skin, over about one elsewhere."""
+def _blend(need: np.ndarray, smooth: np.ndarray) -> np.ndarray:
+    """float32 HxW: 1 where needed, fading over a few pixels into what is `smooth`: skin, background; one elsewhere."""
     hole = need.astype(np.float32)
     narrow, wide = cv2.GaussianBlur(hole, (0, 0), 1.5), cv2.GaussianBlur(hole, (0, 0), 4.0)
-    return np.maximum(np.where(skin, np.minimum(2 * wide, 1), narrow), hole)
+    return np.maximum(np.where(smooth, np.minimum(2 * wide, 1), narrow), hole)

@@ -20,6 +20,7 @@ from infra.serving.engine import Engine, EngineError, WeightsPath
 # Longer side that garments are cut out at, pixels: the cut-out's lengths are meant for it.
 _GARMENT_SIZE = 1024
 _LEAST_SIDE = 32  # pixels; nothing can be made out below
+_NO_PERSON = EngineError("no_person", "Nobody was found in the picture. Use a photo that shows a person.")
 
 
 class Embedded(Engine[MaskInput, Mask]):
@@ -52,9 +53,11 @@ class Embedded(Engine[MaskInput, Mask]):
         coarse = coarse_alpha(one.picture, logits, one.pose)
         window = person_window(coarse, size)
         if window is None:
-            return EngineError("no_person", "Nobody was found in the picture. Use a photo that shows a person.")
+            return _NO_PERSON
         matte = self._matting(one.picture, window)
         alpha = joined(matte, window, coarse, bones(coarse, one.pose, size), size)
+        if not (alpha > 127).any():
+            return _NO_PERSON
         return Mask(alpha, class_logits=logits.astype(np.float16))
 
     def _garment(self, one: MaskInput) -> Mask | EngineError:
