@@ -67,7 +67,7 @@ def test_doctor_finds_everything_in_order(nowhere: dict[str, str]):
     assert code == 0, said
     for what in ("Python", "numpy", "masking engine", "viton engine", "ports", "GPU"):
         assert what in said
-    assert "embedded, 3 networks" in said and "geometric, 0 networks" in said
+    assert "embedded, selfie_multiclass, modnet, u2netp" in said and "geometric" in said
 
 
 def test_doctor_says_what_to_do_about_missing_weights_and_unknown_engines(nowhere: dict[str, str], tmp_path: Path):

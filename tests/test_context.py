@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
 
+import httpx
 import pytest
 from fastapi import FastAPI, Request
 
@@ -106,6 +108,29 @@ def test_a_body_over_the_limit_is_refused_by_its_length():
     answer = client(max_upload_mb=16).request("GET", "/told", headers={"Content-Length": str(17 * 2**20)})
     assert (answer.status_code, answer.json()["code"]) == (413, "image_too_large")
     assert "16 MiB" in answer.json()["detail"]
+
+
+def test_more_requests_at_once_than_memory_is_meant_for_are_told_to_come_again():
+    app, gate = FastAPI(), asyncio.Event()
+    app.add_middleware(RequestShell, settings=Settings(_env_file=None, queue=2), metrics=Metrics())
+
+    @app.post("/slow")
+    async def slow() -> None:
+        await gate.wait()
+
+    async def story() -> tuple[list[httpx.Response], httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as http:
+            asked = [asyncio.create_task(http.post("/slow")) for _ in range(5)]
+            (first,), _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            gate.set()
+            return [first.result(), *await asyncio.gather(*(each for each in asked if each is not first))], (
+                await http.post("/slow")
+            )
+
+    (refused, *answered), after = asyncio.run(story())
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert refused.headers["retry-after"] == "1" and refused.headers["x-request-id"]
+    assert [answer.status_code for answer in (*answered, after)] == [200] * 5
 
 
 def test_every_answer_is_counted_by_route_and_status():

@@ -3,14 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from infra.preprocess.human_parser.labels import Cihp, mirrored
+from infra.preprocess.human_parser.labels import ARMS, Cihp, mirrored
 from infra.serving.engine import EngineError
-from infra.viton.geometric.arms import rays
+from infra.viton.geometric.arms import measure_arm, rays
 from infra.viton.geometric.body import measure_body
 from infra.viton.geometric.naked import naked_body
 from tests.conftest import PEOPLE
 from tests.dressing import bare_parts, dressing, grown
 
+MAN = "man_longsleeve_jeans"
 ARM_PARTS = (15, 16, 17, 18, 19, 20, 21, 22)  # DensePose's arms
 
 
@@ -81,6 +82,54 @@ def test_what_is_out_of_the_picture_is_completed():
     assert 0.6 < body.torso / full.torso < 1.6
     for values in (*body.arms, *body.legs, body.half, body.armpit):
         assert np.isfinite(values).all()
+
+
+def test_unseen_wrist_without_a_hand_in_sight_lies_before_the_belly():
+    """Not straight down, where no hand is: that arm would hang bare beside the trunk."""
+    inputs, full = measured(MAN)
+    pose = inputs.pose.people[0].copy()
+    pose[7] = 0
+    parse = np.where(np.isin(inputs.parse, ARMS), np.uint8(Cihp.UPPER_CLOTHES), inputs.parse)
+    pose[6, :2] = pose[5, :2] + (10, 0.5 * full.torso)
+    wrist = measure_body(pose, inputs.mask, parse).arms[1][2]
+    level = (wrist - full.neck) @ full.down
+    assert abs((wrist - full.neck) @ full.right) < full.half_width(1, level)
+    assert 0.3 * full.torso < level < 1.1 * full.torso
+
+
+def test_unseen_elbow_is_bent_outwards_to_a_raised_wrist():
+    inputs, full = measured(MAN)
+    pose = inputs.pose.people[0].copy()
+    pose[6] = 0
+    pose[7, :2] = pose[5, :2] + (0.1 * full.span, -0.8 * full.torso)
+    pose[7, 2] = 1
+    elbow = measure_body(pose, inputs.mask, inputs.parse).arms[1][1]
+    assert elbow[0] > pose[5, 0] + 0.1 * full.span
+    assert pose[7, 1] < elbow[1] < pose[5, 1]
+
+
+def test_open_jacket_is_not_the_width_of_its_wearer():
+    """The trousers under it tell: a jacket standing off by a third of a span makes no stout man."""
+    inputs, slim = measured(MAN)
+    y = np.arange(inputs.parse.shape[0])[:, None]
+    trunk = (inputs.parse == Cihp.UPPER_CLOTHES) & (y < slim.neck[1] + 1.15 * slim.torso)
+    jacket = grown(trunk, int(0.3 * slim.span)) & (y < slim.neck[1] + 1.15 * slim.torso)
+    mask = np.where(jacket, np.uint8(255), inputs.mask)
+    parse = np.where(jacket & (inputs.parse == 0), np.uint8(Cihp.UPPER_CLOTHES), inputs.parse)
+    wide = measure_body(inputs.pose.people[0], mask, parse)
+    assert wide.half.max() < 1.3 * slim.half.max()
+
+
+@pytest.mark.parametrize("reach", [0.3, 0.6, 1.0])
+def test_arm_with_its_hand_anywhere_is_measured(reach):
+    """Broken poses put a hand's skin up to the last station of the arm."""
+    inputs, body = measured(MAN)
+    joints = body.arms[0].copy()
+    joints[1:] = joints[0] + (joints[1:] - joints[0]) * reach
+    everywhere = np.full_like(inputs.parse, Cihp.RIGHT_ARM)
+    arm = measure_arm(inputs.mask > 127, everywhere, joints, body.span, 1.0)
+    assert len(arm.line) == len(arm.half) == len(arm.place)
+    assert np.isfinite(arm.half).all()
 
 
 def test_shoulder_tips_lie_on_the_silhouette():

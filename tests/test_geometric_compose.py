@@ -146,6 +146,48 @@ def test_colour_of_the_garment_is_kept():
     assert np.abs(np.median(old, 0) - np.median(new, 0)).max() < 10
 
 
+def test_raised_knee_stays_before_the_top():
+    """A thigh that points up to the chest, in its trousers, before the old top."""
+    inputs = dressing(MAN, "tshirt_white")
+    people = inputs.pose.people.copy()
+    hip = people[0, 9, :2]
+    people[0, 10, :2] = hip + (40, -90)
+    people[0, 10, 2] = 1
+    thigh = np.zeros(inputs.parse.shape, np.uint8)
+    cv2.line(thigh, tuple(map(int, hip)), tuple(map(int, people[0, 10, :2])), 1, 60)
+    person, parse = inputs.person.copy(), inputs.parse.copy()
+    person[thigh > 0], parse[thigh > 0] = (150, 40, 40), Cihp.PANTS
+    raised = replace(inputs, person=person, parse=parse, pose=replace(inputs.pose, people=people))
+    picture = dress(raised, garment_of("tshirt_white")).picture
+    assert (picture[shrunk(thigh > 0, 5)] == (150, 40, 40)).mean() > 0.97
+
+
+def test_fingers_taken_for_a_neck_stay_before_the_garment():
+    inputs = dressing(MAN, "tshirt_white")
+    hand = inputs.parse == Cihp.LEFT_ARM
+    hand[:, :150] = False
+    columns = np.flatnonzero(hand.any(0))
+    fingers = hand & (np.arange(hand.shape[1]) < np.percentile(columns, 35))
+    assert fingers.sum() > 300
+    parse = np.where(fingers, np.uint8(Cihp.TORSO_SKIN), inputs.parse)
+    picture = dress(replace(inputs, parse=parse), garment_of("tshirt_white")).picture
+    # The sleeve beside them is taken off with a rim that fades into the skin.
+    assert np.median(np.abs(picture.astype(int) - inputs.person)[shrunk(fingers, 4)]) <= 4
+
+
+def test_arm_beside_a_strap_top_leaves_it_one_clean_side():
+    """Row by row the cloth ends once: no bite of skin with cloth outside of it."""
+    inputs, picture = dressed("woman_tshirt_jeans", "tank_top")
+    body = measure_body(inputs.pose.people[0], inputs.mask, inputs.parse)
+    cloth = cv2.cvtColor(garment_of("tank_top").rgb, cv2.COLOR_RGB2LAB)[garment_of("tank_top").alpha > 250]
+    near = np.abs(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(int) - np.median(cloth, 0)).max(2) < 25
+    near &= new_garment(inputs, "tank_top") > 0.5
+    y0, y1 = (int(body.neck[1] + share * body.torso) for share in (0.35, 0.75))
+    for side in (np.s_[:], np.s_[::-1]):
+        edge = near[y0:y1, side].argmax(1)
+        assert np.abs(np.diff(edge)).max() <= 6  # pixels from row to row
+
+
 def test_back_view_has_no_print_and_says_so():
     """The striped T-shirt's red lettering is gone; the note tells why."""
     inputs = dressing("man_stripes_chinos", "tshirt_striped_print")

@@ -13,6 +13,7 @@ from infra.viton.geometric.garment_holes import with_holes_filled
 from infra.viton.geometric.garment_inside import inner_back
 from infra.viton.geometric.garment_labels import painted_over, white_label, with_label_filled, without_label
 from infra.viton.geometric.garment_outline import mirror_axis, neck_opening, tilt
+from infra.viton.geometric.garment_upper import on_cloth
 from tests.conftest import GARMENTS, SAMPLES, read_rgb
 from tests.dressing import garment_alpha, garment_of, kind_of
 
@@ -299,6 +300,15 @@ def test_sleeves_whose_cuffs_touch_the_body_are_sleeves() -> None:
     assert garment.sleeved and garment.sleeve_index() > 1.0
 
 
+def test_a_spike_beside_a_cuff_is_no_cuff() -> None:
+    """As a sleeve's hem leaves where it touches the body."""
+    sleeve = ((384, 240), (300, 170), (200, 210), (110, 470), (205, 512), (222, 560), (236, 560), (240, 380))
+    garment = drawn(*sleeve, (240, 860), (384, 860))
+    assert garment.sleeved
+    for strip in garment.sleeves:
+        assert strip.widths[-1] > strip.widths[0]  # the spike's are 0.15 of it
+
+
 def test_a_coat_whose_sleeves_lie_on_it_has_sleeves() -> None:
     coat = drawn((384, 200), (345, 150), (250, 190), (200, 230), (165, 300), (150, 420), (140, 840), (384, 840))
     assert coat.sleeved and coat.sleeve_index() > 0.9
@@ -320,6 +330,13 @@ def test_the_neck_of_a_wearer_who_turns_stands_beside_the_axis() -> None:
     opening = neck_opening(mask, 245.0)
     assert opening == pytest.approx(np.array([[220, 60], [320, 70]]), abs=2)
     assert tilt(mask) == 0
+
+
+def test_a_side_taken_from_the_other_is_moved_in_to_the_cloth() -> None:
+    mask = np.zeros((300, 400), bool)
+    mask[50:150, 80:300] = mask[150:250, 120:300] = True
+    side = np.array([(100.0, 60), (100, 120), (100, 200), (100, 280)])
+    assert on_cloth(side, mask).tolist() == [[100, 60], [100, 120], [120, 200], [100, 280]]
 
 
 def test_a_strapless_top_is_told_from_straps() -> None:

@@ -9,7 +9,7 @@ import pytest
 from infra.preprocess.human_parser.labels import ARMS, Cihp
 from infra.viton.geometric.body import measure_body
 from infra.viton.geometric.fill import fill_background, grain
-from infra.viton.geometric.lower import WAIST
+from infra.viton.geometric.lower import WAIST, lower_fill
 from infra.viton.geometric.naked import naked_body
 from infra.viton.geometric.scene import Scene, old_garment, scene_in, working_box
 from infra.viton.geometric.undress import undress
@@ -18,9 +18,9 @@ from tests.dressing import bare_parts, dressing, grown, shrunk
 MAN, WOMAN = "man_longsleeve_jeans", "woman_tshirt_jeans"
 
 
-def bared(person: str, **changes: np.ndarray):
+def bared(name: str, **changes: np.ndarray):
     """The person without the top, nothing put on instead: scene, body, old garment, result."""
-    inputs = replace(dressing(person, "crop_top"), **changes)
+    inputs = replace(dressing(name, "crop_top"), **changes)
     scene = scene_in(inputs, np.s_[:, :])
     body = measure_body(scene.points, scene.mask, scene.parse)
     scene, old = old_garment(scene, body, "upper")
@@ -86,6 +86,58 @@ def test_trousers_go_on_up_to_the_waist():
     assert y < top - 20  # the old top came down to there
     trousers = np.median(scene.photo[old.below], 0)
     assert np.abs(np.median(bare.picture[y : top - 8, x - 5 : x + 6], (0, 1)) - trousers).max() < 30
+
+
+def test_trousers_under_a_long_old_top_have_their_own_colours():
+    """Two torsos of jeans hidden: no stripes of single columns, nothing of the ground between the legs."""
+    rng = np.random.default_rng(5)
+    scene = scene_in(dressing(MAN, "crop_top"), np.s_[:, :])
+    photo = np.clip(rng.normal((60, 80, 120), 6, (*scene.shape, 3)), 0, 255).astype(np.uint8)
+    below, hole = np.zeros((2, *scene.shape), bool)
+    below[800:, 250:380] = below[830:, 420:520] = True
+    photo[~below] = (250, 240, 60)
+    hole[400:800, 230:540] = True
+    filled = lower_fill(replace(scene, photo=photo), below, hole, span=200)[hole].reshape(400, 310, 3)
+    assert np.abs(filled - (60, 80, 120)).max() < 45
+    assert filled.mean(0).std(0).max() < 3  # column means: stripes would differ by the noise, 6
+
+
+def test_filled_skin_is_no_grainier_than_the_skin_seen():
+    scene, _, old, bare = bared(MAN)
+
+    def rough(region: np.ndarray) -> float:
+        green = bare.picture[..., 1].astype(np.float32)
+        return float(np.abs(green - cv2.blur(green, (3, 3)))[region].mean())
+
+    seen = shrunk(np.isin(scene.parse, (*ARMS, Cihp.FACE, Cihp.TORSO_SKIN)) & ~grown(old.gone, 6), 4)
+    filled = shrunk(old.gone & bare_parts(MAN) & (bare.mask > 250), 6)
+    assert rough(filled) <= rough(seen)
+
+
+def test_beard_and_coloured_light_do_not_tint_the_skin():
+    """Half of the face dark, its rest and the hands as they are: the bare trunk keeps its colour."""
+    scene, _, old, plain = bared(MAN)
+    person = dressing(MAN, "crop_top").person.copy()
+    face = scene.parse == Cihp.FACE
+    face[: int(np.flatnonzero(face.any(1)).mean())] = False
+    person[face] = person[face] // 4
+    *_, bearded = bared(MAN, person=person)
+    filled = shrunk(old.gone & bare_parts(MAN) & (plain.mask > 250), 6)
+    off = np.median(plain.picture[filled], 0) - np.median(bearded.picture[filled], 0)
+    assert np.abs(off).max() < 12
+
+
+def test_coat_stays_below_the_new_top_and_goes_where_the_picture_ends():
+    inputs = dressing("woman_dress", "crop_top")
+    parse = np.where(inputs.parse == Cihp.DRESS, np.uint8(Cihp.COAT), inputs.parse)
+    scene = scene_in(replace(inputs, parse=parse), np.s_[:, :])
+    body = measure_body(scene.points, scene.mask, scene.parse)
+    hem = body.below(scene.shape) > 1.2 * body.torso
+    coat = (parse == Cihp.COAT) & hem
+    _, kept = old_garment(scene, body, "upper", hem=1.1 * body.torso)
+    assert kept.below[coat].mean() > 0.95
+    _, covered = old_garment(scene, body, "upper", hem=np.inf)
+    assert covered.gone[coat].mean() > 0.95
 
 
 def test_skirt_of_a_dress_stays_under_a_new_top():

@@ -103,6 +103,14 @@ def test_a_broken_connection_is_upstream_failed(error: type[httpx.HTTPError]):
     assert said.code == "upstream_failed" and "masking" in said.detail and "secret" not in said.detail
 
 
+def test_a_deadline_that_passes_while_connecting_is_not_the_service_s_fault():
+    def answer(request: httpx.Request) -> httpx.Response:
+        time.sleep(0.03)
+        raise httpx.ConnectTimeout("")
+
+    assert failure(answer, seconds=0.02).code == "deadline_exceeded"
+
+
 def test_too_late_is_deadline_exceeded():
     def answer(request: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("")

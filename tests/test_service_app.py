@@ -60,7 +60,8 @@ def test_browsers_may_call_from_the_origins_that_are_named_and_no_others():
     assert preflight("https://shop.example")["access-control-allow-origin"] == "https://shop.example"
     assert "access-control-allow-origin" not in preflight("https://thief.example")
     answer = app.get("/healthz", headers={"Origin": "https://shop.example"})
-    assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
+    for name in ("X-Request-ID", "X-Notes", "X-Garment-Kind", "X-View"):
+        assert name in answer.headers["access-control-expose-headers"]
     assert (
         "access-control-allow-origin"
         not in service().get("/healthz", headers={"Origin": "https://shop.example"}).headers

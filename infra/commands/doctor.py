@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import httpx
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from infra import engines
 from infra.commands.up import taken_addresses
@@ -34,7 +34,7 @@ class Finding:
 def run(settings: Settings, console: Console) -> int:
     """Prints the findings. Exit code 1 where something must be mended before the fleet can work."""
     findings = list(examine(settings))
-    table = Table("", "what", "found")
+    table = Table("", "what", Column("found", overflow="fold"))
     for finding in findings:
         table.add_row("[green]ok[/]" if finding.good else "[red]no[/]", finding.what, finding.said)
     console.print(table)
@@ -77,7 +77,7 @@ def _weights(settings: Settings) -> Iterator[Finding]:
             engine = engines.choose(service, settings, folder.path)
             for identity in engine.weights:
                 folder.path(identity)
-            yield Finding(f"{service} engine", True, f"{engine.name}, {len(engine.weights)} networks")
+            yield Finding(f"{service} engine", True, ", ".join((engine.name, *engine.weights)))
         except (MissingWeights, engines.UnknownEngine) as error:
             yield Finding(f"{service} engine", False, str(error))
 

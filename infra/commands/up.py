@@ -32,7 +32,7 @@ def run(settings: Settings, console: Console, then: Then | None = None) -> int:
     try:
         check_named_engines(settings)
     except (engines.UnknownEngine, MissingWeights) as error:
-        console.print(f"[red]{error}[/]")
+        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     taken = taken_addresses(settings)
     if taken:
@@ -76,7 +76,10 @@ async def _serve(settings: Settings, console: Console, then: Then | None) -> int
     stopping = asyncio.create_task(stop.wait())
     try:
         if not await _first_of(wait_ready(settings, say), stopping, otherwise=False):
-            return 0 if stop.is_set() else 1
+            if stop.is_set():
+                return 0
+            console.print("\nNot everything is ready; `everywear doctor` says what to do.", style="red")
+            return 1
         console.print(
             f"\n[bold green]Ready:[/] {settings.proxy_url}/v1/tryon   (what else: {settings.proxy_url}/docs)\n"
         )

@@ -68,9 +68,9 @@ class ServiceClient(Generic[In, Out]):
             timeout = httpx.Timeout(context.deadline.left, connect=min(2.0, context.deadline.left))
             try:
                 return await self._http.request(method, self.url + path, timeout=timeout, **request)
-            except httpx.ConnectTimeout:
-                raise self._failed("does not accept connections") from None
-            except httpx.TimeoutException:
+            except httpx.TimeoutException as error:
+                if isinstance(error, httpx.ConnectTimeout) and context.deadline.left > 0:
+                    raise self._failed("does not accept connections") from None
                 raise Problem("deadline_exceeded", f"The deadline passed while {self.service} was working") from None
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
                 if attempt == 2:

@@ -16,6 +16,7 @@ from infra.serving.context import Context
 from infra.serving.deadlines import Deadline
 from infra.serving.engine import Engine, EngineError, In, Out, WeightsPath
 from infra.serving.problems import Problem
+from infra.weights import MissingWeights
 
 log = logging.getLogger("everywear")
 
@@ -93,6 +94,9 @@ class EngineWorker(Generic[In, Out]):
         try:
             self.engine.load(self._weights, self._threads)
             self.engine.warm_up()
+        except MissingWeights as missing:
+            self.failure = f"The engine {self.engine.name} could not be loaded: {missing}"
+            log.error(self.failure)
         except Exception as error:  # whatever it is, the service says so and stays up
             log.exception("engine %s failed to load", self.engine.name)
             self.failure = f"The engine {self.engine.name} could not be loaded: {error}"

@@ -52,7 +52,6 @@ class Arm:
             cv2.circle(canvas, tuple(np.rint(line[at]).astype(int).tolist()), max(1, int(half[at])), 255, -1)
         return canvas > 0
 
-
     def past_armhole(self, shape: tuple[int, int], trunk: np.ndarray) -> np.ndarray:
         """bool HxW: the arm in front of a sleeveless top, whose edge crosses it in a curve from its outside down to its
         inside, the side where `trunk` (2,) lies."""

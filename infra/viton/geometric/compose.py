@@ -41,7 +41,7 @@ def dress(inputs: TryOnInput, garment: Garment) -> TryOn:
 def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     """Tops and dresses. uint8 HxWx3, the scene's photo where nothing changed."""
     torso, sleeves, info = warp_upper(garment, body, scene.shape)
-    legs = raised_legs(scene, body)
+    legs = raised_legs(scene, body) & (garment.kind == "upper")  # a dress lies over them
     torso.alpha *= _above_lap(scene, body, legs)
     covered = _covered(torso, *sleeves)
     scene, old = old_garment(scene, body, garment.kind, _hem(scene, body, covered))
@@ -52,10 +52,9 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     bare = undress(scene, body, old, covered, inside_sleeves(naked, body, alphas, covered))
     light = fold_light(scene, old.gone, body.span) * exposure(scene)
     arms = arms_in_front(scene, body, old, naked.trunk > 0.5, alphas)
-    sleeved = [arm for arm in arms if sleeves[arm.side] is not None]
 
     canvas = bare.picture.copy()
-    for arm in sleeved:
+    for arm in (arm for arm in arms if sleeves[arm.side] is not None):
         sleeves[arm.side].alpha *= 1 - arm.beyond
         if arm.behind:
             _put_sleeve(canvas, bare.mask, body, sleeves[arm.side], info["roots"][arm.side], light)
@@ -64,8 +63,10 @@ def dress_above(scene: Scene, body: Body, garment: Garment) -> np.ndarray:
     _show(canvas, bare.picture, cv2.GaussianBlur(legs.astype(np.float32), (0, 0), 0.9))
     for arm in arms:
         if not arm.behind:
-            _show(canvas, bare.picture, without_slivers(arm.bare, torso.alpha, body.span))
-            if sleeves[arm.side] is not None:
+            sleeved = sleeves[arm.side] is not None
+            front = without_slivers(arm.bare, torso.alpha, body.span) if sleeved else arm.bare
+            _show(canvas, bare.picture, front)
+            if sleeved:
                 _put_sleeve(canvas, bare.mask, body, sleeves[arm.side], info["roots"][arm.side], light)
                 _show(canvas, bare.picture, arm.forearm)
     for arm in arms:

@@ -29,7 +29,7 @@ class ArmInFront:
 
     side: int
     bare: np.ndarray  # of the undressed photo: arm that covers the torso's cloth
-    forearm: np.ndarray  # of it what covers its own sleeve as well, if that ends above the elbow
+    forearm: np.ndarray  # of it what covers its own short sleeve as well: folded up, and nearer than the shoulder
     hand: np.ndarray  # visible hand, which covers every other sleeve
     beyond: np.ndarray  # past the wrist: no sleeve of its own
     behind: bool  # the forearm goes behind the torso
@@ -54,7 +54,8 @@ def _arm(
     hand_zone = _hand_zone(scene, body, side)
     visible = _with_whole_hand(scene, hand_zone, body.span)
     beyond = _past_wrist(scene.shape, body, side) * hand_zone
-    hand = visible & (beyond > 0.1)
+    fingers = visible & ~np.isin(scene.parse, (*ARMS, Cihp.GLOVE))
+    hand = visible & (beyond > 0.1) | fingers
     depth = _depth(scene, body, side)
     lower = arm.zone(scene.shape, start=1.0)
     inside = (lower & trunk).sum() / max(lower.sum(), 1)
@@ -62,7 +63,7 @@ def _arm(
     # Skin of an arm comes before the torso's cloth from the armpit on, in a sleeve from its cuff on.
     start = ARMPIT if sleeve is None else cuff_place(arm, sleeve)
     around = arm.zone(scene.shape, grow=1.7, start=min(start, 1.9))
-    bare = _without_shreds(visible, around, body.span) | visible & hand_zone
+    bare = _without_shreds(visible, around, body.span) | visible & hand_zone | fingers
     if sleeve is None:
         middle = body.at(0.0, 0.5 * body.torso)
         if not behind:
@@ -70,7 +71,8 @@ def _arm(
     elif not behind and arm.hem > start:
         bare |= arm.zone(scene.shape, start=min(start, 1.9), end=arm.hem + SLANT) & old.gone
     bare = _soft(bare)
-    forearm = bare * arm.zone(scene.shape, grow=1.7, start=FOREARM) if start < 1 else np.zeros_like(bare)
+    folded = start < 1 and depth <= 0 and body.seen[side] and scene.points[2, 0] <= scene.points[5, 0]
+    forearm = bare * arm.zone(scene.shape, grow=1.7, start=FOREARM) if folded else np.zeros_like(bare)
     return ArmInFront(side, bare, forearm, _soft(hand), beyond, behind, depth)
 
 
@@ -80,7 +82,8 @@ def _with_whole_hand(scene: Scene, hand_zone: np.ndarray, span: float) -> np.nda
     if not hand_zone.any():
         return visible
     x, y, width, height = cv2.boundingRect(hand_zone.astype(np.uint8))
-    at = np.s_[y : y + height, x : x + width]
+    margin = round(0.2 * span)
+    at = np.s_[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
     arm, person = visible[at], (scene.mask[at] > 127) & hand_zone[at]
     skin = np.isin(scene.parse[at], (Cihp.TORSO_SKIN, Cihp.FACE)) & (scene.mask[at] > 127)
     if (skin & hand_zone[at]).any():
@@ -88,7 +91,7 @@ def _with_whole_hand(scene: Scene, hand_zone: np.ndarray, span: float) -> np.nda
         inside = np.bincount(tags[hand_zone[at]], minlength=len(stats))
         beside = cv2.dilate(arm.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         touching = np.bincount(tags[beside], minlength=len(stats))
-        fingers = (inside > 0.7 * stats[:, cv2.CC_STAT_AREA]) & (touching > 0) & (inside < (arm & person).sum())
+        fingers = (inside > 0.6 * stats[:, cv2.CC_STAT_AREA]) & (touching > 0) & (inside < (arm & person).sum())
         goes_on = (*tags[[0, -1]].ravel(), *tags[:, [0, -1]].ravel())  # a neck, a midriff
         fingers[[0, *set(goes_on)]] = False
         arm |= fingers[tags]

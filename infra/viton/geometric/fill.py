@@ -13,7 +13,7 @@ _SHIFTS = [
     for dx in (-0.36, -0.26, -0.17, -0.09, 0.0, 0.09, 0.17, 0.26, 0.36)
     if (dx, dy) != (0.0, 0.0)
 ]
-FLATTEST = 20, 30  # percentiles of the detail seen and of the noise made that are set equal: the rest is texture
+FLATTEST = 10, 15  # percentiles of the detail seen and of the noise made that are set equal: the rest is texture
 GRAINIEST = 3.0  # grey levels, mean: a fill is never grainier
 _PERIODS = 10  # how many of the background's periods are tried
 _DOUBT = 90.0  # mismatch, in grey levels summed over the colours, of a shift that nothing speaks for

@@ -122,6 +122,7 @@ def _curve_support(
 
     Support is the mean of g / (g + 2.5) along the curve, g the colour step across it, and is up to halved where
     the steps' colours do not agree: stripes and prints step to and fro, a neckline steps one way.
+    Very high and very deep curves need more of it.
     """
     u = np.linspace(-1, 1, len(base))
     depths = np.arange(least, DEEPEST * half, max(1.5, 0.012 * half))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from infra.viton.geometric.garment_outline import chord_normal, first_row, furthest, half_outline, keep_large
-from infra.viton.geometric.garment_sleeve import cut_free, find_armpit, sleeve_strip
+from infra.viton.geometric.garment_sleeve import NARROWEST, cut_free, find_armpit, sleeve_strip
 from infra.viton.geometric.polyline import resample
 from infra.viton.geometric.strip import Strip
 
@@ -59,11 +59,13 @@ def _row_above(mask: np.ndarray, corner: np.ndarray, chest: float) -> int:
 
 
 def analyse_side(
-    mask: np.ndarray, axis: float, creases: np.ndarray, cut: bool, opening: np.ndarray | None
+    mask: np.ndarray, axis: float, creases: np.ndarray, cut: bool, opening: np.ndarray | None,
+    narrowest: float = NARROWEST,
 ) -> Side:
     """Structure of the left half of a mask bool HxW.
 
-    `cut`: free the sleeve from the body first; `opening` (2,): the neckline's end, where the outline shows it.
+    `cut`: free the sleeve from the body first; `opening` (2,): the neckline's end, where the outline shows it;
+    `narrowest`: cuffs narrower than so many armholes are not likely.
     """
     rows = np.flatnonzero(mask.any(1))
     height = rows[-1] - rows[0]
@@ -82,7 +84,7 @@ def analyse_side(
     if armpit is not None:
         hem = furthest(path[:armpit], (-0.6, 1.0))
         shoulder = _armhole_top(path, armpit, axis)
-        sleeve = sleeve_strip(path[armpit : shoulder + 1])
+        sleeve = sleeve_strip(path[armpit : shoulder + 1], narrowest)
     else:
         hem = furthest(path[: int(len(path) * 0.6)], (-0.6, 1.0))
         shoulder, armpit = _strap(path, hem, axis, rows[0], height)

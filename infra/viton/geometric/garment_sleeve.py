@@ -13,6 +13,7 @@ from infra.viton.geometric.polyline import resample, unit
 from infra.viton.geometric.strip import Strip
 
 LEAST_BAY = 0.035  # of the garment's height: shallower bays of the outline are folds
+NARROWEST = 0.23  # cuff over armhole; what is narrower is a spike of the outline
 CORNER_SAMPLES = 64  # of the outline from armpit round the cuff to the shoulder
 
 
@@ -86,16 +87,19 @@ def cut_free(creases: np.ndarray, mask: np.ndarray, notch: np.ndarray, top: floa
     return cut > 0
 
 
-def sleeve_strip(path: np.ndarray, count: int = 16) -> Strip | None:
-    """Outline (n, 2) from the armpit round the cuff to the shoulder -> the sleeve's two edges, None for a stub."""
+def sleeve_strip(path: np.ndarray, narrowest: float = NARROWEST, count: int = 16) -> Strip | None:
+    """Outline (n, 2) from the armpit round the cuff to the shoulder -> the sleeve's two edges, None for a stub.
+
+    Cuffs narrower than `narrowest` armholes are not likely.
+    """
     if len(path) < 12:
         return None
     points = resample(path, CORNER_SAMPLES)
-    inner, outer = _cuff_corners(points)
+    inner, outer = _cuff_corners(points, narrowest)
     return Strip(outer=resample(points[outer:][::-1], count), inner=resample(points[: inner + 1], count))
 
 
-def _cuff_corners(points: np.ndarray) -> tuple[int, int]:
+def _cuff_corners(points: np.ndarray, narrowest: float) -> tuple[int, int]:
     """Indices of the cuff's inner and outer corner.
 
     Of all pairs: where the outline turns twice, the chord between is straight, square to the sleeve and far out.
@@ -118,7 +122,8 @@ def _cuff_corners(points: np.ndarray) -> tuple[int, int]:
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     bend = (along[j] - along[i]) / np.maximum(width, 1) - 1
     slant = np.abs((unit(chord) * unit(axis)).sum(1))
-    size = np.maximum(width / max(armhole, 1) - 1.1, 0) + np.maximum(0.2 - width / max(armhole, 1), 0) * 4
+    share = width / max(armhole, 1)
+    size = np.maximum(share - 1.1, 0) + np.maximum(narrowest - share, 0) * 10
     score = turn[i] + turn[j] - 2.0 * bend - 0.9 * slant - size + 0.9 * far / max(far.max(), 1)
     best = int(np.argmax(score))
     return int(i[best]), int(j[best])

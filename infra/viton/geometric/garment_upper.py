@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from infra.viton.geometric.garment import Garment
@@ -23,6 +25,7 @@ from infra.viton.geometric.garment_sleeve import crease_map
 from infra.viton.geometric.strip import Strip
 
 HOOD = 0.42  # chest widths: what stands higher above the shoulders is no collar
+CUFFS_ALIKE = 0.4  # a cuff is at least so much as wide as its counterpart
 DISAGREE = 0.15  # chest widths between the two armpits' heights: one side is then misread
 
 
@@ -57,6 +60,12 @@ def analyse_upper(picture: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, kind:
     )  # fmt: skip
 
 
+def on_cloth(side: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A left side (n, 2) moved in to the outline of a mask bool HxW where it stands outside."""
+    rows = mask[np.clip(np.rint(side[:, 1]).astype(int), 0, mask.shape[0] - 1)]
+    return np.stack([np.where(rows.any(1), np.maximum(side[:, 0], rows.argmax(1)), side[:, 0]), side[:, 1]], 1)
+
+
 def _mirrored(points: np.ndarray, width: int) -> np.ndarray:
     return np.stack([width - 1 - points[..., 0], points[..., 1]], -1)
 
@@ -74,6 +83,11 @@ def _both_sides(mask: np.ndarray, axis: float, creases: np.ndarray, kind: str) -
         views = tuple((freed_from_hem(m, a, c), a, c) for m, a, c in views)
         sides = [analyse_side(m, a, c, False, end) for (m, a, c), end in zip(views, ends)]
     has = [side.sleeve is not None for side in sides]
+    if all(has):
+        cuffs = [side.sleeve.widths[-1] / max(side.sleeve.widths[0], 1.0) for side in sides]
+        odd = int(np.argmin(cuffs))
+        if cuffs[odd] < CUFFS_ALIKE * cuffs[1 - odd]:  # a spike of the outline, not the cuff
+            sides[odd] = analyse_side(*views[odd], cut, ends[odd], CUFFS_ALIKE * cuffs[1 - odd])
     worse = None
     if has[0] != has[1]:
         worse = 0 if has[1] else 1
@@ -89,5 +103,6 @@ def _both_sides(mask: np.ndarray, axis: float, creases: np.ndarray, kind: str) -
             worse = int(np.argmin(depth))
     if worse is not None:
         better = sides[1 - worse]
-        sides[worse] = better.moved(views[worse][1] - views[1 - worse][1])
+        moved = better.moved(views[worse][1] - views[1 - worse][1])
+        sides[worse] = replace(moved, side=on_cloth(moved.side, views[worse][0]))
     return sides[0], sides[1]

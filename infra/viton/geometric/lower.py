@@ -16,7 +16,7 @@ LOWEST_WAISTBAND = 0.89  # of the torso: what begins lower begins under the top
 WEDGE = 0.15  # spans above the seen cloth that a slanted hem may cover
 THIGH = np.array((0.25, 0.18))  # spans: half widths of trousers at hip and knee
 MIRRORED = 0.5  # spans above the seen cloth up to which it is mirrored; farther up it is plain
-PATCH = 0.1  # spans: the side of a square so small that its texture does not matter
+PATCH = 0.15  # spans: the side of a square so small that its grain does not matter
 MIDRIFF = 0.3  # of the lower garment's width with skin above it: its upper edge is seen
 
 
@@ -86,14 +86,15 @@ def lower_fill(scene: Scene, below: np.ndarray, hole: np.ndarray, span: float) -
     column = np.clip(2 * nearest[x] - x, 0, width - 1)
     source = np.clip(2 * first[nearest[x]] + 6 - y, 0, height - 1)
     fits = below[source, column] * np.clip(2 - (source - first[nearest[x]]) / (MIRRORED * span), 0, 1)
-    source = np.where(below[source, column], source, np.clip(first[nearest[x]] + 12, 0, height - 1))
     filled[y, x] = scene.photo[source, column]
-    if (fits < 1).sum() > (PATCH * span) ** 2:
+    if fits.min(initial=1) < 1:
         missing = np.zeros(scene.shape, np.float32)
         missing[y, x] = 1 - fits
         share = 1 - np.maximum(missing, np.clip(2 * cv2.blur(missing, (13, 13)), 0, 1))[y, x, None]
         core = cv2.erode(below.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         core = core if core.any() else below
-        plain = local_mean(scene.photo, core.astype(np.float32), 24) + grain(scene.photo, core)[..., None]
+        plain = local_mean(scene.photo, core.astype(np.float32), 16)
+        if (fits < 1).sum() > (PATCH * span) ** 2:
+            plain += grain(scene.photo, core)[..., None]
         filled[y, x] = plain[y, x] + (filled[y, x] - plain[y, x]) * share
     return filled
