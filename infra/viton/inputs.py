@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -58,12 +58,15 @@ class GarmentInputs:
 
 
 def try_on_input(person: PersonInputs, garment: GarmentInputs, wants: Collection[str]) -> TryOnInput:
-    """Body parts go along where the engine wants "densepose": they are a quarter of all the bytes."""
+    """Only what try-on engines read goes along: bytes between services are time.
+
+    Body parts go where the engine wants "densepose"; what BlazePose alone knows for the preprocessors stays behind.
+    """
     return TryOnInput(
         person=person.picture,
         mask=person.mask.alpha,
         parse=person.parse.labels,
-        pose=person.pose,
+        pose=replace(person.pose, probability=None, face=None),
         garment=garment.picture,
         garment_mask=garment.mask,
         kind=garment.kind,
