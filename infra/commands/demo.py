@@ -20,7 +20,7 @@ from infra.serving.settings import Settings
 from infra.serving.timing import durations
 
 SAMPLES = up.ROOT / "samples"
-PERSON, GARMENT = SAMPLES / "person" / "woman_tshirt_jeans.jpg", SAMPLES / "garment" / "tshirt_striped_print.jpg"
+PERSON, GARMENT = SAMPLES / "person" / "woman_tshirt_jeans.jpg", SAMPLES / "garment" / "longsleeve_check.jpg"
 OUT = Path("out")
 
 # The intermediate maps: file in the zip of `POST /v1/inputs` -> file in the out folder

@@ -71,7 +71,8 @@ def fetch_networks(
         with Bars(*columns, console=console) as bars:
             new = fetch(entries, weights, _ShownProgress(bars), source or ALL_KINDS)
     except (FetchFailed, OSError) as error:
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        mend = f". {FOLDER_VARIABLE}=FOLDER chooses another weights folder" if isinstance(error, OSError) else ""
+        console.print(f"{error}{mend}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     if new:
         console.print(f"{len(new)} new in {weights.folder}", highlight=False, soft_wrap=True)
