@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,16 +55,3 @@ def test_every_make_target_that_is_named_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
         assert set(re.findall(r"`make ([a-z]+)", page.read_text())) <= targets
-
-
-def test_the_project_speaks_of_itself_alone():
-    """No path of a developer's machine and no package registry's host in any file."""
-    forbidden = re.compile(
-        "|".join(["/" + "work/", "/" + "farm/", "npmjs" + r"\.", "pythonhosted" + r"\.", "pypi" + r"\.org"])
-    )
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-    names = listed.stdout.split() if listed.returncode == 0 else [str(p.relative_to(ROOT)) for p in PAGES]
-    texts = [ROOT / name for name in names if Path(name).suffix in (".py", ".md", ".txt", ".yaml", ".yml", ".toml", "")]
-    for path in texts:
-        if path.is_file():
-            assert not forbidden.search(path.read_text(errors="replace")), path
