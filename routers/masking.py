@@ -13,7 +13,7 @@ from pydantic import Field
 from infra.imaging.encode import encode_grey_png
 from infra.imaging.frame import FRAME_HEIGHT, Frame
 from infra.imaging.shrink import shrunk
-from infra.preprocess.masking.mask import KINDS, SUBJECTS, Mask, MaskInput
+from infra.preprocess.masking.mask import KINDS, SUBJECTS, Mask, MaskInput, likely_kind
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.serving.app import in_thread
 from infra.serving.arrays import NPY, NPZ
@@ -109,5 +109,5 @@ def _summary(result: Mask) -> dict[str, object]:
     }  # fmt: skip
     if result.kinds is not None:
         shares = {kind: round(float(share), 4) for kind, share in zip(KINDS, result.kinds, strict=True)}
-        summary |= {"kind": max(shares, key=shares.__getitem__), "kinds": shares, "worn": result.worn}
+        summary |= {"kind": likely_kind(result.kinds), "kinds": shares, "worn": result.worn}
     return summary

@@ -11,7 +11,7 @@ from infra.imaging.matting_colours import freed_colours
 from infra.preprocess.masking.embedded.engine import Embedded
 from infra.preprocess.masking.embedded.garment_check import LEAST_EVIDENCE
 from infra.preprocess.masking.embedded.garment_cutout import is_worn
-from infra.preprocess.masking.mask import KINDS, Mask, MaskInput
+from infra.preprocess.masking.mask import Mask, MaskInput, likely_kind
 from infra.serving.engine import EngineError
 from tests.conftest import GARMENTS, PEOPLE, SAMPLES, read_grey, read_rgb
 from tests.test_masking_embedded import intersection_over_union, rim_error
@@ -95,9 +95,9 @@ def test_every_sample_is_accepted_lying_flat(garments):
 
 
 def test_kinds_are_mostly_right(garments):
-    """The guess is wrong for the skirt, the tank top and the white T-shirt or two more: sleeves help it."""
-    guessed = {name: KINDS[mask.kinds.argmax()] for name, (mask, _) in garments.items()}
-    assert sum(guessed[name] == TRUE_KIND[name] for name in GARMENTS) >= 7
+    """The guess is wrong for the skirt alone."""
+    guessed = {name: likely_kind(mask.kinds) for name, (mask, _) in garments.items()}
+    assert sum(guessed[name] == TRUE_KIND[name] for name in GARMENTS) >= 9
     assert all(guessed[name] == TRUE_KIND[name] for name in ("jeans", "dress_floral", "longsleeve_check", "polo"))
     for mask, _ in garments.values():
         assert mask.kinds.dtype == np.float32 and abs(mask.kinds.sum() - 1) < 1e-5

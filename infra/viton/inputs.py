@@ -15,7 +15,7 @@ from infra.imaging.frame import Frame
 from infra.imaging.shrink import SEARCH_SIDE, shrunk
 from infra.preprocess.densepose.densepose import DensePose, DensePoseInput
 from infra.preprocess.human_parser.parse import Parse, ParseInput
-from infra.preprocess.masking.mask import KINDS, Mask, MaskInput
+from infra.preprocess.masking.mask import Mask, MaskInput, likely_kind
 from infra.preprocess.pose_estimation.pose import Pose, PoseInput
 from infra.serving.app import in_thread
 from infra.serving.cache import Cache
@@ -31,7 +31,6 @@ Decode = Callable[[bytes, str], Awaitable[np.ndarray]]
 
 LOOK_AGAIN = 1.5  # a frame that enlarges by more is worth a second look at the pose
 GARMENT_SIDE = 1024  # garments are read at this longer side at most: the frame shows them smaller
-SURE_KIND = 0.7  # below this share the silhouette's guess is not worth an unusual garment: it is an upper one
 
 _WORDS = {"upper": "an upper garment", "lower": "a lower garment", "dress": "a dress"}
 
@@ -187,8 +186,7 @@ def _kind_of(mask: Mask, wanted: str | None) -> tuple[str, tuple[str, ...]]:
         return wanted, ()
     if mask.kinds is None:
         return "upper", ("the garment was taken for an upper garment; send kind to say what it is",)
-    best = int(np.argmax(mask.kinds))
-    guess = KINDS[best] if mask.kinds[best] >= SURE_KIND else "upper"
+    guess = likely_kind(mask.kinds)
     return guess, (f"the garment was taken for {_WORDS[guess]} by its shape; send kind to say what it is",)
 
 

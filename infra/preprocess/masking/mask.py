@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.serving.arrays import spec
 
 SUBJECTS = ("person", "garment", "cutout")
 KINDS = ("upper", "lower", "dress")
+SURE_KIND = 0.7  # a silhouette's guess below this share is not worth an unusual garment: it is an upper one
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,9 @@ class Mask:
     kinds: spec("float32", 3) | None = None  # garments: shares of 1 over KINDS, a guess by the silhouette
     evidence: float | None = None  # garments: how much speaks for a garment at all; see masking.embedded
     worn: bool = False  # garments: photographed on somebody
+
+
+def likely_kind(kinds: np.ndarray) -> str:
+    """One of `KINDS` from its shares: most garments are upper ones, and sleeveless tops have a dress's outline."""
+    best = int(np.argmax(kinds))
+    return KINDS[best] if kinds[best] >= SURE_KIND else "upper"

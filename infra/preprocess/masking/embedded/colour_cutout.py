@@ -14,6 +14,8 @@ from infra.preprocess.masking.embedded.studio_ground import StudioGround
 
 _FAR = 25.0  # Lab units: cloth that nobody takes for the ground
 _MOST_HOLES = 4  # more are a pattern's dots
+_BROAD = 6  # pixels, radius: halos and the gaps that peeling is for are narrower
+_SHADOW = -3.0  # Lab lightness from the ground's: below, it is shaded ground
 
 
 def colour_mask(ground: StudioGround) -> np.ndarray:
@@ -126,8 +128,28 @@ def _peeled(mask: np.ndarray, ground: StudioGround) -> np.ndarray:
     reachable = np.pad(((mask == 0) | like_ground).astype(np.uint8), 1, constant_values=1)
     _, label = cv2.connectedComponents(reachable, connectivity=4)
     peeled = mask & (label != label[0, 0])[1:-1, 1:-1]
+    peeled |= _pale_cloth(mask & (1 - peeled), share, ground)
     # The closing gives back the bites that this takes out of a white pattern.
     return cv2.morphologyEx(np.pad(peeled, 8), cv2.MORPH_CLOSE, _disc(3))[8:-8, 8:-8] & mask
+
+
+def _pale_cloth(peeled_off: np.ndarray, share: np.ndarray, ground: StudioGround) -> np.ndarray:
+    """uint8 HxW: broad pieces of what was peeled off that are cloth all the same, as the white stripes of a shirt are.
+
+    They have a tint that the ground lacks, are no shadow, and no mixture of ground and cloth (`share` of the way from
+    the one to the other), as halos are.
+    """
+    disc, pad = _disc(_BROAD), _BROAD
+    broad = cv2.morphologyEx(np.pad(peeled_off, pad), cv2.MORPH_OPEN, disc)[pad:-pad, pad:-pad]
+    broad &= (cv2.blur(ground.lightness, (5, 5)) > _SHADOW).astype(np.uint8)
+    count, label = cv2.connectedComponents(broad, connectivity=4)
+    offset = ground.lab - ground.colour
+    size = np.maximum(np.bincount(label.ravel(), minlength=count), 1)
+    _, *tint = cv2.split(offset)
+    a, b, mixed = (np.bincount(label.ravel(), values.ravel(), minlength=count) / size for values in (*tint, share))
+    is_cloth = (np.hypot(a, b) > max(0.8, 2 * ground.noise)) & (mixed < 0)
+    is_cloth[0] = False
+    return cv2.dilate(is_cloth[label].astype(np.uint8), disc) & peeled_off
 
 
 def nearby_colour(
