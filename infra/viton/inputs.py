@@ -29,7 +29,7 @@ T = TypeVar("T")
 Decode = Callable[[bytes, str], Awaitable[np.ndarray]]
 """Bytes and the name of their field -> picture uint8 HxWx3; raises Problem."""
 
-LOOK_AGAIN = 1.5  # a frame that enlarges by more is worth a second look at the pose
+LOOK_AGAIN = 1.5  # a frame with this much more of the photo's detail than the search saw is worth a second look
 GARMENT_SIDE = 1024  # garments are read at this longer side at most: the frame shows them smaller
 
 _WORDS = {"upper": "an upper garment", "lower": "a lower garment", "dress": "a dress"}
@@ -106,10 +106,8 @@ class InputReader:
         with context.timing.step("frame", work=True):
             picture = await in_thread(frame.cut, photo)
             pose = pose.moved(frame.affine, picture.shape[:2])
-        if frame.scale > LOOK_AGAIN:
-            with context.timing.step("pose_estimation"):
-                middle = pose.people[0][pose.people[0, :, 2] > 0, :2].mean(0).astype(np.float32)
-                pose = await self._fleet.pose_estimation(PoseInput(picture, middle), context)
+        if min(frame.scale, 1) > LOOK_AGAIN * min(SEARCH_SIDE / max(photo.shape[:2]), 1):
+            pose = await self._look_again(picture, pose, context)
         mask, parse, densepose = await self._preprocess(picture, pose, context)
         return PersonInputs(photo, frame, picture, pose, mask, parse, densepose)
 
@@ -119,6 +117,17 @@ class InputReader:
             small, back = await in_thread(shrunk, photo, SEARCH_SIDE)
             pose = await self._fleet.pose_estimation(PoseInput(small), context)
             return pose if small is photo else pose.moved(back, photo.shape[:2])
+
+    async def _look_again(self, picture: np.ndarray, pose: Pose, context: Context) -> Pose:
+        """The pose in the frame itself, which shows more of the person than the search did; else what that found."""
+        middle = pose.people[0][pose.people[0, :, 2] > 0, :2].mean(0).astype(np.float32)
+        try:
+            with context.timing.step("pose_estimation"):
+                return await self._fleet.pose_estimation(PoseInput(picture, middle), context)
+        except Problem as problem:
+            if problem.code == "no_person":
+                return pose
+            raise
 
     async def _preprocess(self, picture: np.ndarray, pose: Pose, context: Context) -> tuple[Mask, Parse, DensePose]:
         """Mask, parse map and body parts of a framed person, at the same time as far as the engines' wants allow."""
