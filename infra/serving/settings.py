@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     densepose_engine: str = Field("auto", description="As above.")
     viton_engine: str = Field("auto", description="As above.")
     blazepose_network: Literal["heavy", "full"] = Field(
-        "heavy", description="Landmark network of BlazePose: `full` saves about 35 ms and is a little less exact."
+        "heavy", description="Landmark network of BlazePose: `full` saves about 20 ms and is a little less exact."
     )
 
     max_upload_mb: float = Field(
