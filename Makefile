@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help run test models lint bench pins clean
+.PHONY: help run test models lint bench bench-networks bench-grouping pins clean
 
 PINS := backend_requirements.txt
 
@@ -48,6 +48,7 @@ fi
 # What is there with an extra is there without one
 if ! compgen -G ".venv/.installed-$(KEY)$(if $(1),-$(1),*)" >/dev/null; then
     echo "Installing Everywear$(if $(1), with its extra '$(1)') at the versions of $(PINS)"
+    $(if $(TORCH_INDEX),$(if $(1),.venv/bin/python -m pip install --constraint $(PINS) --index-url $(TORCH_INDEX) torch))
     .venv/bin/python -m pip install --disable-pip-version-check --constraint $(PINS) --editable ".$(if $(1),[$(1)])"
     find .venv -maxdepth 1 -name '.installed-*' ! -name '.installed-$(KEY)*' -delete
     touch ".venv/.installed-$(KEY)$(if $(1),-$(1))"
@@ -59,13 +60,15 @@ make run      set up, fetch the embedded networks, start all services, dress the
               ONCE=1 stops after the sample
 make test     set up and run the tests; ARGS="-k pose" goes to pytest
 make models   add torch, diffusers and transformers, which the published networks need
-              TORCH_INDEX=URL takes torch from that wheel index (a CPU build: docs/dependencies.md)
 make lint     check style
 make bench    time 50 try-ons; ARGS go to bench/tryon.py
+make bench-networks, make bench-grouping
+              time the published networks, and OpenPose's grouping, against straightforward code
 make pins     resolve $(PINS) and .yaml anew from pyproject.toml (needs uv)
 make clean    remove .venv, out and caches; the weights folder stays
 
 PYTHON=python3.12 chooses the interpreter.
+TORCH_INDEX=URL has models and test take torch from that wheel index (a CPU build: docs/dependencies.md).
 endef
 export HELP
 
@@ -85,9 +88,7 @@ test:
 	exec .venv/bin/python -m pytest $(ARGS)
 
 models:
-	@$(call install,)
-	$(if $(TORCH_INDEX),.venv/bin/python -m pip install --constraint $(PINS) --index-url $(TORCH_INDEX) torch)
-	$(call install,models)
+	@$(call install,models)
 
 lint:
 	@$(call install,test)
@@ -97,6 +98,14 @@ bench:
 	@$(call install,)
 	.venv/bin/everywear weights fetch
 	exec .venv/bin/python bench/tryon.py $(ARGS)
+
+bench-networks:
+	@$(call install,models)
+	exec .venv/bin/python bench/networks.py $(ARGS)
+
+bench-grouping:
+	@$(call install,)
+	exec .venv/bin/python bench/grouping.py $(ARGS)
 
 # What is pinned stays unless pyproject.toml rules it out; ARGS=--upgrade, or ARGS="--upgrade-package NAME", moves it.
 pins:

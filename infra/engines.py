@@ -5,7 +5,9 @@ An engine is named by where it is found, so that nothing it needs is imported be
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from infra.serving.engine import Engine, WeightsPath
@@ -25,6 +27,25 @@ class UnknownEngine(ValueError):
     """A setting names an engine that does not exist; the text lists those that do."""
 
 
+class MissingPackages(Exception):
+    """An engine needs packages that are not installed; the text says how to get them."""
+
+    def __init__(self, engine: str, packages: list[str]) -> None:
+        needs = " and ".join(packages)
+        super().__init__(f"{engine} needs {needs}. Run `make models`, or pip install 'everywear[models]'")
+
+
+NOT_TO_BE_HAD = (UnknownEngine, MissingPackages, MissingWeights)  # what `choose` raises
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine, unloaded, and the better ones that `auto` passed over: name -> why, and what would help."""
+
+    engine: Engine[Any, Any]
+    passed_over: dict[str, str]
+
+
 def weights_folder(settings: Settings) -> WeightsFolder:
     """The folder that the settings name, or the user's."""
     return WeightsFolder(settings.weights) if settings.weights else WeightsFolder.default()
@@ -40,24 +61,33 @@ def make(service: str, name: str, settings: Settings) -> Engine[Any, Any]:
     return getattr(import_module(module), attribute).configured(settings)
 
 
-def choose(service: str, settings: Settings, weights: WeightsPath) -> Engine[Any, Any]:
-    """The engine that the setting asks for: the named one, or the best whose weights are there.
+def choose(service: str, settings: Settings, weights: WeightsPath) -> Choice:
+    """The engine that the setting asks for: the named one, or the best whose weights and packages are there.
 
-    Raises `UnknownEngine`, or `MissingWeights` for a named engine. With `auto` and no weights at all it is the
-    embedded default, whose loading then says what is missing.
+    Raises `UnknownEngine`, or for a named engine `MissingPackages` or `MissingWeights`. With `auto` and no weights at
+    all it is the embedded default, whose loading then says what is missing.
     """
     wanted = settings.engine(service)
     if wanted != "auto":
         engine = make(service, wanted, settings)
-        for identity in engine.weights:
-            weights(identity)
-        return engine
+        _check(engine, weights)
+        return Choice(engine, {})
+    passed_over: dict[str, str] = {}
     for name in ENGINES[service]:
         engine = make(service, name, settings)
         try:
-            for identity in engine.weights:
-                weights(identity)
-        except MissingWeights:
+            _check(engine, weights)
+        except (MissingPackages, MissingWeights) as missing:
+            passed_over[name] = str(missing)
             continue
-        return engine
-    return engine
+        break
+    passed_over.pop(engine.name, None)
+    return Choice(engine, passed_over)
+
+
+def _check(engine: Engine[Any, Any], weights: WeightsPath) -> None:
+    for identity in engine.weights:
+        weights(identity)
+    missing = [package for package in engine.requires if find_spec(package) is None]
+    if missing:
+        raise MissingPackages(engine.name, missing)

@@ -20,11 +20,12 @@ log = logging.getLogger("everywear")
 
 
 def engine_app(service: str, description: str, router: APIRouter, own: Settings | None = None) -> FastAPI:
-    """`uvicorn masking:app` and the others. Raises `UnknownEngine` or `MissingWeights` for a setting that names an
-    engine which cannot be."""
+    """`uvicorn masking:app` and the others. Raises `engines.NOT_TO_BE_HAD` for a setting that names an engine which
+    cannot be."""
     configured = own or settings()
     folder = engines.weights_folder(configured)
-    engine = engines.choose(service, configured, folder.path)
+    choice = engines.choose(service, configured, folder.path)
+    engine = choice.engine
     worker = EngineWorker(engine, folder.path, configured.engine_threads, configured.queue)
 
     @asynccontextmanager
@@ -46,11 +47,12 @@ def engine_app(service: str, description: str, router: APIRouter, own: Settings 
             "ready": worker.ready,
             "engine": engine.name,
             "engines": list(engines.ENGINES[service]),
+            "passed_over": choice.passed_over,
             "note": engine.note,
             "wants": list(engine.wants),
             "weights": [_weight(identity) for identity in engine.weights],
-            "device": "cpu",
-            "dtype": "float32",
+            "device": engine.device,
+            "dtype": engine.dtype,
             "max_batch": engine.max_batch,
             "threads": configured.engine_threads,
         }

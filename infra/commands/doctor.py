@@ -17,7 +17,6 @@ from rich.table import Column, Table
 from infra import engines
 from infra.commands.up import taken_addresses
 from infra.serving.settings import SERVICES, Settings
-from infra.weights import MissingWeights
 
 OLDEST, NEWEST = (3, 10), (3, 14)
 LIBRARIES = ("fastapi", "uvicorn", "httpx", "numpy", "opencv-contrib-python-headless", "ai-edge-litert", "pillow")
@@ -74,11 +73,11 @@ def _weights(settings: Settings) -> Iterator[Finding]:
     folder = engines.weights_folder(settings)
     for service in SERVICES[:-1]:
         try:
-            engine = engines.choose(service, settings, folder.path)
+            engine = engines.choose(service, settings, folder.path).engine
             for identity in engine.weights:
                 folder.path(identity)
             yield Finding(f"{service} engine", True, ", ".join((engine.name, *engine.weights)))
-        except (MissingWeights, engines.UnknownEngine) as error:
+        except engines.NOT_TO_BE_HAD as error:
             yield Finding(f"{service} engine", False, str(error))
 
 

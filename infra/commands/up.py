@@ -16,7 +16,6 @@ from rich.console import Console
 from infra import engines
 from infra.serving.settings import SERVICES, Settings
 from infra.serving.supervisor import Supervisor, address, command
-from infra.weights import MissingWeights
 
 READY_SECONDS = 120.0  # a service that has not come up by then will not
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +30,7 @@ def run(settings: Settings, console: Console, then: Then | None = None) -> int:
     """Start every service, wait until all are ready, do `then`, serve until Ctrl-C or SIGTERM. Returns an exit code."""
     try:
         check_named_engines(settings)
-    except (engines.UnknownEngine, MissingWeights) as error:
+    except engines.NOT_TO_BE_HAD as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     taken = taken_addresses(settings)
@@ -44,7 +43,7 @@ def run(settings: Settings, console: Console, then: Then | None = None) -> int:
 def check_named_engines(settings: Settings) -> None:
     """What a setting names must be there: a service without its engine would be restarted for ever.
 
-    Raises `UnknownEngine` or `MissingWeights`.
+    Raises `engines.NOT_TO_BE_HAD`.
     """
     folder = engines.weights_folder(settings)
     for service in SERVICES[:-1]:

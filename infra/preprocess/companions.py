@@ -18,7 +18,6 @@ from infra.serving.problems import Problem
 from infra.serving.settings import Settings
 from infra.serving.timing import Timing
 from infra.serving.worker import EngineWorker
-from infra.weights import MissingWeights
 
 
 class Companions:
@@ -47,8 +46,8 @@ class Companions:
             if service not in self._workers:
                 settings = self._settings
                 try:
-                    engine = await in_thread(engines.choose, service, settings, self._weights)
-                except (engines.UnknownEngine, MissingWeights) as error:
+                    engine = (await in_thread(engines.choose, service, settings, self._weights)).engine
+                except engines.NOT_TO_BE_HAD as error:
                     raise Problem("engine_unavailable", str(error)) from None
                 self._workers[service] = EngineWorker(engine, self._weights, settings.engine_threads, settings.queue)
                 self._workers[service].start()

@@ -39,8 +39,12 @@ class Engine(ABC, Generic[In, Out]):
     name: ClassVar[str]
     weights: ClassVar[tuple[str, ...]] = ()  # catalogue ids that must be there
     wants: ClassVar[tuple[str, ...]] = ()  # other services' results that save it work: "pose", "mask", "densepose"
-    max_batch: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ()  # packages beyond the embedded default's that must be installed
     note: ClassVar[str] = ""  # what a user should know of its answers, in one sentence
+    # Known once it is loaded, and warm
+    max_batch: int = 1
+    device: str = "cpu"
+    dtype: str = "float32"
 
     @classmethod
     def configured(cls, settings: Settings) -> Engine[In, Out]:

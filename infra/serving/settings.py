@@ -44,6 +44,38 @@ class Settings(BaseSettings):
         "heavy", description="Landmark network of BlazePose: `full` saves about 20 ms and is a little less exact."
     )
 
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="`auto` (CUDA where there is one), `cpu` or `cuda:0`."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="`auto`: bfloat16 on CUDA (float16 where the card lacks it), float32 on a CPU."
+    )
+    compile: bool = Field(False, description="Whether torch.compile makes the networks faster, after a slow start.")
+    batch: int = Field(
+        0, ge=0, description="Most requests that one run takes; 0: what the device's free memory holds, 1 on a CPU."
+    )
+    tracer_matting: Literal["off", "fba", "carvekit"] = Field(
+        "off", description="FBA matting after TRACER, in the colour order it was trained for or in CarveKit's."
+    )
+    schp_weights: Literal["cihp", "lip", "atr", "pascal"] = Field(
+        "cihp", description="Which SCHP checkpoint; all give CIHP labels, `cihp` needs no renumbering."
+    )
+    openpose_body: Literal["body_25", "coco"] = Field("body_25", description="Which OpenPose body checkpoint.")
+    openpose_rules: Literal["openpose", "port"] = Field(
+        "openpose", description="Grouping as OpenPose does it on CUDA, or as its Python port does."
+    )
+    openpose_hands: Literal["chosen", "everyone", "nobody"] = Field("chosen", description="Whose hands are looked for.")
+    openpose_net_height: int = Field(
+        368, ge=16, le=1024, multiple_of=16, description="Height of the picture that OpenPose's body network sees."
+    )
+    openpose_scales: int = Field(1, ge=1, le=4, description="Sizes that OpenPose's body maps are averaged over.")
+    densepose_proposals: int = Field(
+        1000, ge=50, le=1000, description="Boxes that DensePose's second stage looks at; fewer are faster."
+    )
+    densepose_short_side: int = Field(
+        800, ge=256, le=1333, description="Shorter side of the picture that DensePose's network sees."
+    )
+
     max_upload_mb: float = Field(
         25, ge=16, description="Largest request body, in MiB; at least 16, as the services send each other up to 12."
     )
