@@ -211,7 +211,8 @@ def test_the_example_of_settings_names_each_with_its_default() -> None:
     written = {name.lower(): value for name, value in lines}
     assert written.keys() == Settings.model_fields.keys()
     for name, field in Settings.model_fields.items():
-        default = {None: "", True: "true", False: "false"}.get(field.default, str(field.default))
+        default = "" if field.default is None else str(field.default)
+        default = default.lower() if isinstance(field.default, bool) else default
         assert written[name] == default, name
 
 
