@@ -15,10 +15,22 @@ from infra.serving.settings import Settings
 from infra.weights import MissingWeights, WeightsFolder
 
 ENGINES = {
-    "masking": {"embedded": "infra.preprocess.masking.embedded.engine:Embedded"},
-    "human_parser": {"multiclass": "infra.preprocess.human_parser.multiclass.engine:Multiclass"},
-    "pose_estimation": {"blazepose": "infra.preprocess.pose_estimation.blazepose.engine:BlazePose"},
-    "densepose": {"skeleton": "infra.preprocess.densepose.skeleton.engine:Skeleton"},
+    "masking": {
+        "tracer_b7": "infra.preprocess.masking.tracer_b7.engine:TracerB7",
+        "embedded": "infra.preprocess.masking.embedded.engine:Embedded",
+    },
+    "human_parser": {
+        "schp": "infra.preprocess.human_parser.schp.engine:Schp",
+        "multiclass": "infra.preprocess.human_parser.multiclass.engine:Multiclass",
+    },
+    "pose_estimation": {
+        "openpose": "infra.preprocess.pose_estimation.openpose.engine:OpenPose",
+        "blazepose": "infra.preprocess.pose_estimation.blazepose.engine:BlazePose",
+    },
+    "densepose": {
+        "densepose_rcnn": "infra.preprocess.densepose.rcnn.engine:DensePoseRcnn",
+        "skeleton": "infra.preprocess.densepose.skeleton.engine:Skeleton",
+    },
     "viton": {"geometric": "infra.viton.geometric.engine:Geometric"},
 }
 

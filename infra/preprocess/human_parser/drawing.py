@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from infra.imaging.encode import encode_palette_png
-from infra.preprocess.human_parser.labels import voc_palette
+from infra.preprocess.human_parser.labels import NAMES, voc_palette
 
 PALETTE = voc_palette()
 
 
-def parse_png(labels: np.ndarray) -> bytes:
-    """A label map (uint8 HxW) as a palette PNG in the published colours.
+def parse_png(labels: np.ndarray, scheme: str = "cihp") -> bytes:
+    """A label map (uint8 HxW, of "cihp", "lip", "atr" or "pascal") as a palette PNG in the published colours.
 
-    The pixel values are the labels: readers must take the index (Pillow's mode P), not the colour.
+    The pixel values are the labels: readers must take the index (Pillow's mode P), not the colour. The palette holds
+    the scheme's own colours alone, as published. KeyError for another scheme, ValueError for a label beyond it.
     """
-    return encode_palette_png(labels, PALETTE)
+    return encode_palette_png(labels, PALETTE[: len(NAMES[scheme])])
 
 
 def parse_picture(labels: np.ndarray) -> np.ndarray:

@@ -87,12 +87,34 @@ FROM_CIHP = {
     "atr": _table([0, 1, 2, 0, 3, 4, 7, 4, 0, 6, 11, 17, 5, 11, 14, 15, 12, 13, 9, 10]),
     "pascal": _table([0, 1, 1, 4, 1, 2, 2, 2, 6, 5, 2, 1, 5, 1, 4, 4, 6, 6, 6, 6]),
 }
-# Jumpsuits become dresses; belts pants; bags background.
+# Jumpsuits become dresses; belts pants; bags background. Pascal's torso and upper legs are taken for clothed, its arms
+# and lower legs for bare and, until somebody tells the sides apart, for left.
 TO_CIHP = {
     "cihp": _table(list(range(20))),
     "lip": _table([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 6, 11, 12, 13, 14, 15, 16, 17, 18, 19]),
     "atr": _table([0, 1, 2, 4, 5, 12, 9, 6, 9, 18, 19, 13, 16, 17, 14, 15, 0, 11]),
+    "pascal": _table([0, 13, 5, 14, 14, 9, 16]),
 }
+
+# What HR-VITON (Lee et al. 2022) makes of a parse map: the channels of its condition generator, by CIHP labels, and
+# those of its image generator, by the former.
+HR_VITON_13 = (
+    ("background", (0, 10)), ("hair", (1, 2)), ("face", (4, 13)), ("upper", (5, 6, 7)), ("bottom", (9, 12)),
+    ("left_arm", (14,)), ("right_arm", (15,)), ("left_leg", (16,)), ("right_leg", (17,)), ("left_shoe", (18,)),
+    ("right_shoe", (19,)), ("socks", (8,)), ("noise", (3, 11)),
+)  # fmt: skip
+HR_VITON_7 = (
+    ("background", (0,)), ("paste", (2, 4, 7, 8, 9, 10, 11)), ("upper", (3,)), ("hair", (1,)), ("left_arm", (5,)),
+    ("right_arm", (6,)), ("noise", (12,)),
+)  # fmt: skip
+
+
+def grouping(groups: tuple[tuple[str, tuple[int, ...]], ...]) -> np.ndarray:
+    """Look-up table (uint8, 256 entries) from labels to the groups' places; what is in none goes to 0."""
+    table = np.zeros(256, np.uint8)
+    for place, (_, members) in enumerate(groups):
+        table[list(members)] = place
+    return table
 
 
 def from_cihp(labels: np.ndarray, scheme: str) -> np.ndarray:
@@ -101,7 +123,7 @@ def from_cihp(labels: np.ndarray, scheme: str) -> np.ndarray:
 
 
 def to_cihp(labels: np.ndarray, scheme: str) -> np.ndarray:
-    """A map (uint8 HxW) of a "cihp", "lip" or "atr" checkpoint in CIHP labels. KeyError for any other."""
+    """A map (uint8 HxW) of a "cihp", "lip", "atr" or "pascal" checkpoint in CIHP labels. KeyError for any other."""
     return TO_CIHP[scheme][labels]
 
 
