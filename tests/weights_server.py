@@ -18,10 +18,11 @@ class Served:
     cuts: list[int] = field(default_factory=list)  # body bytes sent before the connection drops, one per request
     statuses: list[int] = field(default_factory=list)  # error codes answered first, one per request
     half_way: threading.Event | None = None  # the second half of the body is held back until this is set
+    headers: dict[str, str] = field(default_factory=dict)  # further ones, such as a hub's
 
 
 class FileServer:
-    """`files`: path -> Served. `asked`: path -> the Range header of every request for it, None for one without."""
+    """`files`: path -> Served. `asked`: path -> the Range header of every GET for it, None for one without."""
 
     def __init__(self) -> None:
         self.files: dict[str, Served] = {}
@@ -30,6 +31,9 @@ class FileServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                outer._answer(self)
+
+            def do_HEAD(self) -> None:
                 outer._answer(self)
 
             def log_message(self, *arguments: object) -> None:
@@ -46,7 +50,8 @@ class FileServer:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         path, wanted = handler.path.partition("?")[0], handler.headers.get("Range")
-        self.asked[path].append(wanted)
+        if handler.command == "GET":
+            self.asked[path].append(wanted)
         served = self.files.get(path)
         if served is None or served.statuses:
             handler.send_error(served.statuses.pop(0) if served else 404)
@@ -59,7 +64,11 @@ class FileServer:
             handler.send_header("Content-Range", f"bytes {start}-{len(served.content) - 1}/{len(served.content)}")
         if served.etag:
             handler.send_header("ETag", served.etag)
+        for name, value in served.headers.items():
+            handler.send_header(name, value)
         handler.end_headers()
+        if handler.command == "HEAD":
+            return
         if served.half_way:
             handler.wfile.write(body[: len(body) // 2])
             served.half_way.wait(timeout=30)
@@ -72,6 +81,6 @@ class FileServer:
 
     @staticmethod
     def _start(served: Served, wanted: str | None, if_range: str | None) -> int:
-        if wanted is None or not served.ranges or if_range != served.etag:
+        if wanted is None or not served.ranges or if_range not in (served.etag, None):
             return 0
         return int(wanted.removeprefix("bytes=").removesuffix("-"))

