@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from infra.imaging.encode import encode_palette_png
 from infra.preprocess.human_parser import labels as tables
+from infra.preprocess.human_parser.drawing import parse_png
 from infra.preprocess.human_parser.parse import Parse, ParseInput
 from infra.serving.app import in_thread
 from infra.serving.arrays import NPY, NPZ
@@ -62,7 +62,7 @@ async def parse(request: Request) -> Response:
         return await record_response(request, chosen, result, result.labels)
     if chosen == JSON:
         return await json_response(request, lambda: _summary(result, label_set))
-    body = await encoded(request, lambda: encode_palette_png(result.labels, tables.voc_palette()))
+    body = await encoded(request, lambda: parse_png(result.labels, label_set))
     return Response(body, media_type=PNG, headers=engine_header(request))
 
 

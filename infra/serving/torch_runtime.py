@@ -46,6 +46,7 @@ class TorchRuntime:
         Raises `NoSuchDevice`.
         """
         torch.set_num_threads(threads)
+        torch.backends.cudnn.allow_tf32 = False  # float32 is to mean float32: labels hang on it
         device = _device(settings.device)
         dtype = _fastest_dtype(device) if settings.dtype == "auto" else _DTYPES[settings.dtype]
         return cls(device, dtype, settings.compile, settings.batch)

@@ -8,10 +8,10 @@ import zipfile
 import cv2
 import numpy as np
 
-from infra.imaging.encode import encode_grey_png, encode_palette_png, encode_picture
+from infra.imaging.encode import encode_grey_png, encode_picture
 from infra.imaging.frame import FRAME_HEIGHT, FRAME_WIDTH
 from infra.preprocess.densepose.parts import part_picture
-from infra.preprocess.human_parser.labels import voc_palette
+from infra.preprocess.human_parser.drawing import parse_png
 from infra.preprocess.pose_estimation.drawing import skeleton_picture
 from infra.preprocess.pose_estimation.keypoints import openpose_json
 from infra.viton.inputs import GarmentInputs, PersonInputs
@@ -41,7 +41,7 @@ def person_files(person: PersonInputs) -> dict[str, bytes]:
     return {
         f"image/{PERSON}.jpg": _jpeg(person.picture),
         f"mask/{PERSON}.png": encode_grey_png(person.mask.alpha),
-        f"image-parse-v3/{PERSON}.png": encode_palette_png(person.parse.labels, voc_palette()),
+        f"image-parse-v3/{PERSON}.png": parse_png(person.parse.labels),
         f"openpose_json/{PERSON}_keypoints.json": openpose_json(people, hands).encode(),
         f"openpose_img/{PERSON}_rendered.png": encode_picture(skeleton_picture(people, hands, size), "image/png"),
         f"image-densepose/{PERSON}.jpg": _jpeg(part_picture(person.densepose.iuv)),

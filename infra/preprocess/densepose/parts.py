@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import numpy as np
 
@@ -25,7 +27,7 @@ _PARULA_INDEX = (np.arange(25) * 255 / 24).astype(np.uint8)
 
 def part_colours() -> np.ndarray:
     """uint8 25x3 RGB: black, then the colours of VITON-HD's `image-densepose` pictures (Parula)."""
-    colours = cv2.applyColorMap(_PARULA_INDEX[:, None], cv2.COLORMAP_PARULA)[:, 0, ::-1].copy()
+    colours = _parula()[_PARULA_INDEX]
     colours[0] = 0
     return colours
 
@@ -33,3 +35,28 @@ def part_colours() -> np.ndarray:
 def part_picture(iuv: np.ndarray) -> np.ndarray:
     """The flat part colours on black, uint8 HxWx3 RGB, of an IUV (uint8 HxWx3) or of part indices (uint8 HxW)."""
     return part_colours()[iuv[..., 0] if iuv.ndim == 3 else iuv]
+
+
+def overlay(
+    picture: np.ndarray, iuv: np.ndarray, shows: Literal["parts", "u", "v"] = "parts", alpha: float = 0.7
+) -> np.ndarray:
+    """One person's body over a picture, both uint8 HxWx3 (RGB; part, U, V), as the published visualiser draws it.
+
+    Parula colours at `alpha` over what is there, reckoned in float64 and truncated. It shows everybody over the grey
+    picture (`grey`), the surest person first; with `alpha` 1 over black it is `part_picture`.
+    """
+    body = iuv[..., 0] > 0
+    values = _PARULA_INDEX[iuv[body][:, 0]] if shows == "parts" else iuv[body][:, ("u", "v").index(shows) + 1]
+    out = picture.copy()
+    out[body] = (picture[body] * (1 - alpha) + _parula()[values] * alpha).astype(np.uint8)
+    return out
+
+
+def grey(picture: np.ndarray) -> np.ndarray:
+    """uint8 HxWx3 RGB -> the same shape without colour."""
+    return cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+def _parula() -> np.ndarray:
+    """uint8 256x3 RGB."""
+    return cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_PARULA)[:, 0, ::-1]
