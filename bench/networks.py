@@ -46,7 +46,7 @@ from infra.preprocess.masking.tracer_b7 import folding as tracer
 from infra.preprocess.pose_estimation.openpose import folding as openpose
 from infra.preprocess.pose_estimation.openpose.hands import HandInput
 from infra.serving.settings import Settings
-from infra.serving.torch_runtime import is_out_of_memory
+from infra.serving.torch_runtime import TorchRuntime, is_out_of_memory
 from infra.weights import WeightsFolder
 from tests.checkpoints import made_up
 
@@ -60,30 +60,34 @@ Call = Callable[[], Any]
 @dataclass(frozen=True)
 class Case:
     """`part` is the engine's attribute with `pre`, `infer`, `post`, for a batch of `item`s. `shapes` are of the plain
-    network's inputs; `plain` and `folded` make a loaded network callable with them."""
+    network's inputs; `plain` makes a loaded network callable with them, and so does `folded`, as the engine runs it."""
 
     service: str
     engine: str
     part: str
     item: Callable[[], Any]
     shapes: tuple[tuple[int, ...], ...]
-    folded: Callable[[nn.Module], Callable[..., Any]]
+    folded: Callable[[nn.Module, TorchRuntime], Callable[..., Any]]
     plain: Callable[[nn.Module], Callable[..., Any]] = lambda network: network
     settings: dict[str, str] = field(default_factory=dict)
 
 
+def _whole(fold: Callable[[nn.Module], nn.Module]) -> Callable[[nn.Module, TorchRuntime], nn.Module]:
+    return lambda network, runtime: runtime.prepare(fold(network))
+
+
 def _schp(scheme: str, size: int) -> Case:
     return Case(
-        "human_parser", "schp", "parser", lambda: ParseInput(PERSON), ((3, size, size),), schp.fold,
+        "human_parser", "schp", "parser", lambda: ParseInput(PERSON), ((3, size, size),), _whole(schp.fold),
         plain=lambda network: lambda x: network(x)[1],
         settings={"schp_weights": scheme},
     )  # fmt: skip
 
 
 def _openpose(part: str, item: Callable[[], Any], shape: tuple[int, ...], body: str = "body_25") -> Case:
-    def folded(network: nn.Module) -> Callable[..., Any]:
+    def folded(network: nn.Module, runtime: TorchRuntime) -> Callable[..., Any]:
         hidden, last = openpose.split(network)
-        hidden = hidden.to(memory_format=torch.channels_last)
+        hidden, last = runtime.prepare(hidden), last.to(runtime.device)
         return lambda x: last(*hidden(x))
 
     return Case(
@@ -98,8 +102,8 @@ def _densepose() -> Case:
     def plain(network: nn.Module) -> Callable[..., Any]:
         return lambda x: list(network.backbone(x))
 
-    def folded(network: nn.Module) -> Callable[..., Any]:
-        backbone = densepose.fold(network).trunk.backbone
+    def folded(network: nn.Module, runtime: TorchRuntime) -> Callable[..., Any]:
+        backbone = runtime.prepare(densepose.fold(network).trunk.backbone)
         return lambda x: list(backbone(x))
 
     return Case(
@@ -109,11 +113,11 @@ def _densepose() -> Case:
 
 CASES = {
     "tracer_b7": Case(
-        "masking", "tracer_b7", "salience", lambda: MaskInput(PERSON), ((3, 640, 640),), tracer.fold
+        "masking", "tracer_b7", "salience", lambda: MaskInput(PERSON), ((3, 640, 640),), _whole(tracer.fold)
     ),
     "fba": Case(
         "masking", "tracer_b7", "matting", lambda: (PERSON, _soft_mask()),
-        ((3, 1024, 768), (2, 1024, 768), (3, 1024, 768), (6, 1024, 768)), fba.fold, settings={"tracer_matting": "fba"},
+        ((3, 1024, 768), (2, 1024, 768), (3, 1024, 768), (6, 1024, 768)), _whole(fba.fold), settings={"tracer_matting": "fba"},
     ),
     "schp_cihp": _schp("cihp", 473),
     "schp_lip": _schp("lip", 473),
@@ -193,8 +197,7 @@ class Bench:
         """float32 on the device, without the engine."""
         runtime = self.engine.runtime
         plain = self.case.plain(runtime.open(self.id, self.weights).to(runtime.device))
-        folded_network = runtime.open(self.id, self.weights)
-        folded = self.case.folded(_on(folded_network, runtime.device))
+        folded = self.case.folded(runtime.open(self.id, self.weights), runtime)
         generator = torch.Generator().manual_seed(0)
         inputs = [torch.randn(1, *shape, generator=generator).to(runtime.device) for shape in self.case.shapes]
         if self.id == "fba":
@@ -301,10 +304,6 @@ class Bench:
         ratio = "" if baseline is None else f", {baseline / seconds:.2f} times as fast"
         differs = "" if off is None else f", difference {off:.1g}"
         print(f"  {name}: {1e3 * seconds:.1f} ms{ratio}{differs}", flush=True)
-
-
-def _on(network: nn.Module, device: torch.device) -> nn.Module:
-    return network.to(device).to(memory_format=torch.channels_last)
 
 
 class PeakMemory:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from infra.serving import torch_runtime
+from infra.serving.pointwise import Pointwise
 from infra.serving.problems import Problem
 from infra.serving.settings import Settings
 from infra.serving.torch_engine import TorchEngine
@@ -87,6 +89,16 @@ def test_auto_takes_the_gpu_in_half_precision():
     picture = torch.zeros(1, 3, 64, 64)
     batch = runtime.best_batch(lambda batch: [module(each.to(module.weight)) for each in batch], picture)
     assert batch == torch_runtime.LARGEST_BATCH
+
+
+@pytest.mark.parametrize("size", [(1, 24, 7, 9), (2, 24, 40, 50)])
+def test_pointwise_convolutions_of_prepared_networks_are_plain_ones(size: tuple[int, ...]):
+    plain = torch.nn.Sequential(torch.nn.Conv2d(24, 40, 1), torch.nn.Conv2d(40, 8, 1, stride=2, bias=False))
+    prepared = TorchRuntime().prepare(copy.deepcopy(plain))
+    assert all(isinstance(layer, Pointwise) for layer in prepared)
+    with torch.inference_mode():
+        x = torch.randn(size)
+        torch.testing.assert_close(prepared(x), plain(x), rtol=0, atol=1e-5)
 
 
 def test_prepared_networks_are_channels_last_and_never_train():

@@ -25,7 +25,6 @@ from infra.preprocess.masking.tracer_b7.network import (
     build_tracer_b7,
     build_tracer_te7,
 )
-from infra.preprocess.masking.tracer_b7.pointwise import Pointwise
 from tests import golden_recipe
 
 TOLERANCE = 1e-4  # relative: float32 sums in another order; 2e-6 is reached, the mistakes known are 1e-3 and more
@@ -180,12 +179,3 @@ def test_folding_changes_nothing_at_the_published_size(mild):
     plain, folded = mild
     image = torch.from_numpy(golden_recipe.uniform_input("image", (1, 3, 640, 640), -2.1, 2.6))
     assert (plain(image) - folded(image)).abs().max() < 1e-5
-
-
-def test_pointwise_convolution_is_a_plain_one():
-    pointwise = Pointwise(24, 40, 1)
-    plain = nn.Conv2d(24, 40, 1)
-    plain.load_state_dict(pointwise.state_dict())
-    for side in (1, 5, 40):  # the last one is large enough for the other way
-        x = torch.from_numpy(np.random.default_rng(side).standard_normal((2, 24, side, side), np.float32))
-        torch.testing.assert_close(pointwise(x), plain(x), rtol=0, atol=1e-5)

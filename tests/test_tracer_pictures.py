@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from infra.preprocess.masking.fba import on_device
 from infra.preprocess.masking.fba import trimap as trimaps
+from infra.preprocess.masking.fba.folding import fold as folded_matting
 from infra.preprocess.masking.fba.matting import Matting
 from infra.preprocess.masking.fba.network import FBA, build_fba
 from infra.preprocess.masking.fba.pictures import alpha_of, matting_input, tensors
@@ -182,6 +184,63 @@ def test_matting_answers_a_batch_of_several_sizes_like_single_pictures(matting_n
         assert alpha.shape == mask.shape and alpha.dtype == np.uint8
         # The recipe's network enlarges rounding, which may carry an alpha over the least that counts.
         assert (np.abs(alpha.astype(int) - alone) > 2).mean() < 0.01
+
+
+@pytest.mark.parametrize("name", [case["name"] for case in POST["cases"] if case["function"] == "trimap"])
+def test_trimaps_on_a_device_are_the_golden_bytes_too(name):
+    (case,) = (case for case in POST["cases"] if case["name"] == name)
+    mask, p = torch.from_numpy(array(case["inputs"]["mask"], POST["seed"]).copy()), case["params"]
+    found = on_device.trimap(mask, p["prob_threshold"], p["kernel_size"], p["erosion_iters"]).numpy()
+    np.testing.assert_array_equal(found, array(case["outputs"]["trimap"], POST["seed"]))
+
+
+@pytest.mark.parametrize("share", [0, 0.0005, 0.02, 0.9])
+def test_distances_on_a_device_are_those_of_opencv(share, monkeypatch):
+    monkeypatch.setattr(on_device, "_PAIRS_AT_ONCE", 10_000)
+    known = golden_recipe.uniform_input("known", (97, 61), 0, 1) < share
+    found = on_device.distance(torch.from_numpy(known)).numpy()
+    if not known.any():
+        assert np.isinf(found).all()
+        return
+    exact = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+
+
+def test_matting_elsewhere_gives_what_it_gives_on_a_cpu(matting_network, monkeypatch):
+    """All of it can be computed on a CPU as well; one of the sizes is read as it is, the others are stretched."""
+    pictures = [colours(f"picture {i}", *size) for i, size in enumerate([(96, 72), (61, 83)])]
+    masks = [blob(96, 72), blob(61, 83)]
+    here, elsewhere = Matting(matting_network, CPU), Matting(matting_network, CPU)
+    monkeypatch.setattr(elsewhere, "_elsewhere", True)
+    for ours, theirs in zip(here(pictures, masks), elsewhere(pictures, masks)):
+        assert ours.dtype == theirs.dtype == np.uint8
+        assert (np.abs(ours.astype(int) - theirs) > 1).mean() < 0.01  # the recipe's network enlarges rounding
+    first, second = (matting.pre([(pictures[0], masks[0])])[0] for matting in (here, elsewhere))
+    torch.testing.assert_close(first.trimap, second.trimap, rtol=0, atol=0)
+    for name in ("image", "trimap", "distances"):
+        torch.testing.assert_close(getattr(first.read, name), getattr(second.read, name), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_matting_elsewhere_mixes_no_devices_and_no_precisions(dtype):
+    """torch's `meta` device computes shapes alone, and refuses tensors of other devices or types beside its own."""
+    network = folded_matting(build_fba().eval()).to("meta", dtype)
+    matting = Matting(network, torch.device("meta"))
+    prepared = matting.pre([(colours(str(size), *size), blob(*size)) for size in ((64, 48), (61, 83))])
+    alphas = matting.infer(prepared)
+    assert all(each.is_meta and each.dtype == torch.float32 for each in alphas)
+    assert [tuple(each.shape) for each in alphas] == [(64, 48), (64, 88)]
+    assert on_device.alpha_of(alphas[1], prepared[1].trimap).shape == (61, 83)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_trimap_and_distances_on_cuda_are_those_on_the_cpu():
+    mask = torch.from_numpy(blob(300, 200))
+    regions = on_device.trimap(mask.cuda())
+    np.testing.assert_array_equal(regions.cpu().numpy(), trimaps.trimap(mask.numpy()))
+    known = regions == trimaps.BACKGROUND
+    torch.testing.assert_close(on_device.distance(known).cpu(), on_device.distance(known.cpu()))
 
 
 def test_matting_runs_no_more_at_once_than_memory_is_meant_for(matting_network, monkeypatch):

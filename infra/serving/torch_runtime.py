@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from infra.serving.engine import WeightsPath
+from infra.serving.pointwise import with_fast_pointwise
 from infra.serving.problems import Problem
 from infra.serving.settings import Settings
 from infra.weights.catalogue import build_network
@@ -67,7 +68,12 @@ class TorchRuntime:
         return module.eval().requires_grad_(False)
 
     def prepare(self, module: nn.Module) -> nn.Module:
-        """The network on the device, in the precision, channels last, and compiled where the setting says so."""
+        """The network on the device, in the precision, channels last, and compiled where the setting says so.
+
+        `module` is used up.
+        """
+        if self.device.type == "cpu":
+            module = with_fast_pointwise(module)
         module = module.eval().requires_grad_(False).to(self.device, self.dtype).to(memory_format=torch.channels_last)
         return torch.compile(module) if self.compiled else module  # type: ignore[return-value]
 

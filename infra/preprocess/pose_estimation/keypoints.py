@@ -79,7 +79,8 @@ def read_openpose_json(text: str) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         found = json.loads(text)["people"]
-        people = [_body_25(person.get("pose_keypoints_2d", person.get("pose_keypoints"))) for person in found]
+        bodies = [person.get("pose_keypoints_2d", person.get("pose_keypoints")) for person in found]
+        people = [body_25(np.reshape(np.asarray(numbers, np.float32), (-1, 3))) for numbers in bodies]
         hands = [
             [np.reshape(person.get(f"hand_{side}_keypoints_2d") or np.zeros(63), (21, 3)) for side in ("left", "right")]
             for person in found
@@ -92,10 +93,13 @@ def read_openpose_json(text: str) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _body_25(numbers: list[float]) -> np.ndarray:
-    points = np.reshape(np.asarray(numbers, np.float32), (-1, 3))
+def body_25(points: np.ndarray) -> np.ndarray:
+    """One person's 25x3 or 18x3 (COCO-18) -> 25x3, float32: the middle of the hips computed and the feet unseen.
+
+    Raises ValueError for any other number of points.
+    """
     if len(points) == len(BODY_25):
-        return points
+        return points.astype(np.float32)
     if len(points) != len(COCO_18):
         raise ValueError(f"{len(points)} key points: neither BODY_25 nor COCO-18")
     person = np.zeros((len(BODY_25), 3), np.float32)

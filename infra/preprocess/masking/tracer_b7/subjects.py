@@ -1,0 +1,97 @@
+"""Of what stands out in a picture, what was asked for: the chosen person, or a garment.
+
+A salience network cannot tell who is who, nor skin from cloth: the multi-class network and the pose do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from infra.imaging.shrink import shrunk
+from infra.preprocess.masking.embedded.chosen_person import bones, coarse_alpha, joined
+from infra.preprocess.masking.embedded.garment_check import LEAST_EVIDENCE, evidence, kinds
+from infra.preprocess.masking.embedded.garment_cutout import is_worn, worn_alpha
+from infra.preprocess.masking.mask import Mask, MaskInput
+from infra.preprocess.selfie_multiclass import SelfieMulticlass
+from infra.serving.engine import EngineError
+
+LEAST_SIDE = 32  # pixels; no garment can be made out below
+_READ_AT = 1024  # longer side at which clothes are cut out of a wearer: the cut's lengths are meant for it
+_EVIDENCE_AT = 320  # side of the map that evidence is counted on: its thresholds are meant for it
+_INSIDE, _COVERED = 200, 127  # alphas: of what certainly is the person, and of what counts as covered
+_LEAST_SEEN = 0.5  # of the chosen person's inside that must stand out; else something else did
+_NO_PERSON = EngineError("no_person", "Nobody was found in the picture. Use a photo that shows a person.")
+_NO_GARMENT = EngineError(
+    "no_garment",
+    "No garment was found in the picture. Use a photo of one garment, laid flat, on a hanger or worn, "
+    "that fills a good part of the picture.",
+)
+TOO_SMALL = EngineError("no_garment", f"The picture is too small to hold a garment: under {LEAST_SIDE} pixels.")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the multi-class network tells of a picture."""
+
+    logits: np.ndarray  # float32 256x256x6
+    coarse: np.ndarray | None  # of persons: coverage of the chosen one, uint8 hxw, up to 512
+
+
+def told(one: MaskInput, classes: SelfieMulticlass) -> Told:
+    """All that is to be known of a picture before its salience is."""
+    logits = classes(_shrunk(one.picture))
+    return Told(logits, coarse_alpha(one.picture, logits, one.pose) if one.subject == "person" else None)
+
+
+def chosen(one: MaskInput, alpha: np.ndarray, told: Told) -> Mask | EngineError:
+    """The input's subject, out of an alpha uint8 HxW of all that stands out."""
+    return _person(one, alpha, told) if one.subject == "person" else _garment(one, alpha, told)
+
+
+def _shrunk(picture: np.ndarray) -> np.ndarray:
+    """The picture (HxW or HxWxC) with a longer side of 1024 at most."""
+    return shrunk(picture, _READ_AT)[0]
+
+
+def _person(one: MaskInput, alpha: np.ndarray, told: Told) -> Mask | EngineError:
+    """The person of the pose; without a pose, everybody.
+
+    Where the alpha leaves out most of the person, because something else stands out more, the person's coarse outline
+    by the multi-class network takes its place.
+    """
+    size, coarse = one.picture.shape[:2], told.coarse
+    inside = coarse > _INSIDE
+    if not inside.any():
+        return _NO_PERSON
+    small = cv2.resize(alpha, coarse.shape[::-1], interpolation=cv2.INTER_AREA)
+    if np.count_nonzero(small[inside] > _COVERED) < _LEAST_SEEN * np.count_nonzero(inside):
+        alpha = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_LINEAR)
+    mine = joined(alpha.astype(np.float32), np.s_[:, :], coarse, bones(coarse, one.pose, size), size)
+    if not (mine > _COVERED).any():
+        return _NO_PERSON
+    return Mask(mine, class_logits=told.logits.astype(np.float16))
+
+
+def _garment(one: MaskInput, alpha: np.ndarray, told: Told) -> Mask | EngineError:
+    """What stands out; its wearer is left out unless the subject is "cutout".
+
+    `no_garment` where too little speaks for one (`garment_check.evidence`): it must stand out as one large, sharply
+    bounded thing that is neither round nor a pair, and the multi-class network must not see but skin, hair or things.
+    """
+    classes = np.exp(told.logits - told.logits.max(-1, keepdims=True))
+    classes /= classes.sum(-1, keepdims=True)
+    small = _shrunk(alpha)
+    salient = cv2.resize(alpha, (_EVIDENCE_AT, _EVIDENCE_AT), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    found = evidence(salient, classes, small, on_studio=False)
+    if found < LEAST_EVIDENCE:
+        return _NO_GARMENT
+    worn = is_worn(small, classes)
+    if worn and one.subject == "garment":
+        small = worn_alpha(_shrunk(one.picture), classes)
+        alpha = small
+        if small.shape != one.picture.shape[:2]:
+            alpha = cv2.resize(small, one.picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return Mask(alpha, kinds=kinds(small), evidence=found, worn=worn)
