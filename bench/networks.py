@@ -117,7 +117,8 @@ CASES = {
     ),
     "fba": Case(
         "masking", "tracer_b7", "matting", lambda: (PERSON, _soft_mask()),
-        ((3, 1024, 768), (2, 1024, 768), (3, 1024, 768), (6, 1024, 768)), _whole(fba.fold), settings={"tracer_matting": "fba"},
+        ((3, 1024, 768), (2, 1024, 768), (3, 1024, 768), (6, 1024, 768)), _whole(fba.fold),
+        settings={"tracer_matting": "fba"},
     ),
     "schp_cihp": _schp("cihp", 473),
     "schp_lip": _schp("lip", 473),

@@ -9,9 +9,9 @@ import skimage.data
 
 from infra.imaging.matting_colours import freed_colours
 from infra.preprocess.masking.embedded.engine import Embedded
-from infra.preprocess.masking.embedded.garment_check import LEAST_EVIDENCE
-from infra.preprocess.masking.embedded.garment_cutout import is_worn
 from infra.preprocess.masking.mask import Mask, MaskInput, likely_kind
+from infra.preprocess.masking.subjects.garment_check import LEAST_EVIDENCE
+from infra.preprocess.masking.subjects.worn import is_worn
 from infra.serving.engine import EngineError
 from tests.conftest import GARMENTS, PEOPLE, SAMPLES, read_grey, read_rgb
 from tests.test_masking_embedded import intersection_over_union, rim_error

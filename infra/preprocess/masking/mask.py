@@ -34,7 +34,7 @@ class Mask:
     alpha: spec("uint8", "H", "W")  # 0 to 255
     class_logits: spec("float16", 256, 256, 6) | None = None  # the selfie-multiclass network's, of the whole picture
     kinds: spec("float32", 3) | None = None  # garments: shares of 1 over KINDS, a guess by the silhouette
-    evidence: float | None = None  # garments: how much speaks for a garment at all; see masking.embedded
+    evidence: float | None = None  # garments: how much speaks for a garment at all; see `masking.subjects`
     worn: bool = False  # garments: photographed on somebody
 
 

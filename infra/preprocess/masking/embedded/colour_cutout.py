@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from infra.preprocess.masking.embedded.studio_ground import StudioGround
+from infra.preprocess.masking.subjects.islands import keep_large
 
 _FAR = 25.0  # Lab units: cloth that nobody takes for the ground
 _MOST_HOLES = 4  # more are a pattern's dots
@@ -29,14 +30,6 @@ def colour_mask(ground: StudioGround) -> np.ndarray:
     tall = max(5, int(0.045 * cv2.boundingRect(mask)[3]))
     closed = cv2.morphologyEx(np.pad(mask, tall), cv2.MORPH_CLOSE, np.ones((tall, 1), np.uint8))
     return _with_open_holes(closed[tall:-tall, tall:-tall], ground)
-
-
-def keep_large(mask: np.ndarray, share: float) -> np.ndarray:
-    """Parts of uint8 HxW (0, 1) that hold at least `share` of the largest one's area."""
-    _, label, stats, _ = cv2.connectedComponentsWithStats(mask)
-    area = stats[:, cv2.CC_STAT_AREA].copy()
-    area[0] = 0
-    return (area > max(64, share * area.max())).astype(np.uint8)[label]
 
 
 def _outside(ground: StudioGround) -> tuple[np.ndarray, np.ndarray]:

@@ -7,20 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from infra.preprocess.masking.embedded.chosen_person import bones, coarse_alpha, joined, person_window
-from infra.preprocess.masking.embedded.edge_cut import cut
-from infra.preprocess.masking.embedded.garment_check import LEAST_EVIDENCE, evidence, kinds
-from infra.preprocess.masking.embedded.garment_cutout import backed_alpha, is_worn, studio_cutout, worn_alpha
+from infra.preprocess.masking.embedded.garment_cutout import backed_alpha, studio_cutout
 from infra.preprocess.masking.embedded.matting import Matting
 from infra.preprocess.masking.embedded.saliency import FULL, Saliency
 from infra.preprocess.masking.mask import Mask, MaskInput
+from infra.preprocess.masking.subjects.chosen_person import bones, coarse_alpha, joined, person_window
+from infra.preprocess.masking.subjects.edge_cut import cut
+from infra.preprocess.masking.subjects.garment_check import LEAST_EVIDENCE, evidence, kinds
+from infra.preprocess.masking.subjects.refusals import LEAST_SIDE, NO_GARMENT, NO_PERSON, TOO_SMALL
+from infra.preprocess.masking.subjects.worn import is_worn, worn_alpha
 from infra.preprocess.selfie_multiclass import SelfieMulticlass
 from infra.serving.engine import Engine, EngineError, WeightsPath
 
 # Longer side that garments are cut out at, pixels: the cut-out's lengths are meant for it.
 _GARMENT_SIZE = 1024
-_LEAST_SIDE = 32  # pixels; nothing can be made out below
-_NO_PERSON = EngineError("no_person", "Nobody was found in the picture. Use a photo that shows a person.")
 
 
 class Embedded(Engine[MaskInput, Mask]):
@@ -53,17 +53,17 @@ class Embedded(Engine[MaskInput, Mask]):
         coarse = coarse_alpha(one.picture, logits, one.pose)
         window = person_window(coarse, size)
         if window is None:
-            return _NO_PERSON
+            return NO_PERSON
         matte = self._matting(one.picture, window)
         alpha = joined(matte, window, coarse, bones(coarse, one.pose, size), size)
         if not (alpha > 127).any():
-            return _NO_PERSON
+            return NO_PERSON
         return Mask(alpha, class_logits=logits.astype(np.float16))
 
     def _garment(self, one: MaskInput) -> Mask | EngineError:
         whole = one.picture
-        if min(whole.shape[:2]) < _LEAST_SIDE:
-            return EngineError("no_garment", f"The picture is too small to hold a garment: under {_LEAST_SIDE} pixels.")
+        if min(whole.shape[:2]) < LEAST_SIDE:
+            return TOO_SMALL
         scale = _GARMENT_SIZE / max(whole.shape[:2])
         picture = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else whole
         by_colour = self._beside.submit(studio_cutout, picture)
@@ -80,11 +80,7 @@ class Embedded(Engine[MaskInput, Mask]):
         classes = _probabilities(logits)
         found = evidence(salient, classes, alpha, on_studio)
         if found < LEAST_EVIDENCE:
-            return EngineError(
-                "no_garment",
-                "No garment was found in the picture. Use a photo of one garment, laid flat, on a hanger or worn, "
-                "that fills a good part of the picture.",
-            )
+            return NO_GARMENT
         worn = is_worn(alpha, classes)
         if worn and one.subject == "garment":
             alpha = worn_alpha(picture, classes)

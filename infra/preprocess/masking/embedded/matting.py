@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-Window = tuple[slice, slice]
+from infra.preprocess.masking.subjects.chosen_person import Window
 
 # Multiples of 32. On the person's window alone this is as exact as 480 x 640 on the whole frame, for half the time.
 WIDTH, HEIGHT = 384, 512

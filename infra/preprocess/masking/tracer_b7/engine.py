@@ -9,7 +9,8 @@ import numpy as np
 
 from infra.imaging.frame import FRAME_HEIGHT, FRAME_WIDTH
 from infra.preprocess.masking.mask import Mask, MaskInput
-from infra.preprocess.masking.tracer_b7.subjects import LEAST_SIDE, TOO_SMALL, chosen, told
+from infra.preprocess.masking.subjects.refusals import LEAST_SIDE, TOO_SMALL
+from infra.preprocess.masking.tracer_b7.choice import chosen, told
 from infra.preprocess.selfie_multiclass import SelfieMulticlass
 from infra.serving.engine import EngineError, WeightsPath
 from infra.serving.settings import Settings

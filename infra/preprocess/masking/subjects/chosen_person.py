@@ -5,10 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from infra.preprocess.masking.embedded.matting import Window
-from infra.preprocess.masking.embedded.skeleton import Skeleton
+from infra.preprocess.masking.subjects.skeleton import Skeleton
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.preprocess.selfie_multiclass import BACKGROUND, FACE_SKIN
+
+Window = tuple[slice, slice]
+"""Rows and columns of a picture."""
 
 _WORKING = 512  # longer side that persons are told apart at; twice the network's own
 _SOMEBODY_ELSE = 8.0  # log odds taken off where another person stands

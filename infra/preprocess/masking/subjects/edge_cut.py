@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from infra.preprocess.masking.embedded.colour_cutout import keep_large
+from infra.preprocess.masking.subjects.islands import keep_large
 
 _SIZE = 512  # longer side of the first, free cut
 _REACH = 6  # pixels either side of it that the second cut, at full size, may move

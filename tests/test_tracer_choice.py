@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from infra.preprocess.masking.mask import Mask, MaskInput, likely_kind
+from infra.preprocess.masking.tracer_b7.choice import chosen, told
 from infra.preprocess.masking.tracer_b7.pictures import SIZE, mask_of
-from infra.preprocess.masking.tracer_b7.subjects import chosen, told
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.preprocess.selfie_multiclass import SelfieMulticlass
 from infra.serving.engine import EngineError

@@ -11,25 +11,18 @@ import cv2
 import numpy as np
 
 from infra.imaging.shrink import shrunk
-from infra.preprocess.masking.embedded.chosen_person import bones, coarse_alpha, joined
-from infra.preprocess.masking.embedded.garment_check import LEAST_EVIDENCE, evidence, kinds
-from infra.preprocess.masking.embedded.garment_cutout import is_worn, worn_alpha
 from infra.preprocess.masking.mask import Mask, MaskInput
+from infra.preprocess.masking.subjects.chosen_person import bones, coarse_alpha, joined
+from infra.preprocess.masking.subjects.garment_check import LEAST_EVIDENCE, evidence, kinds
+from infra.preprocess.masking.subjects.refusals import NO_GARMENT, NO_PERSON
+from infra.preprocess.masking.subjects.worn import is_worn, worn_alpha
 from infra.preprocess.selfie_multiclass import SelfieMulticlass
 from infra.serving.engine import EngineError
 
-LEAST_SIDE = 32  # pixels; no garment can be made out below
 _READ_AT = 1024  # longer side at which clothes are cut out of a wearer: the cut's lengths are meant for it
 _EVIDENCE_AT = 320  # side of the map that evidence is counted on: its thresholds are meant for it
 _INSIDE, _COVERED = 200, 127  # alphas: of what certainly is the person, and of what counts as covered
 _LEAST_SEEN = 0.5  # of the chosen person's inside that must stand out; else something else did
-_NO_PERSON = EngineError("no_person", "Nobody was found in the picture. Use a photo that shows a person.")
-_NO_GARMENT = EngineError(
-    "no_garment",
-    "No garment was found in the picture. Use a photo of one garment, laid flat, on a hanger or worn, "
-    "that fills a good part of the picture.",
-)
-TOO_SMALL = EngineError("no_garment", f"The picture is too small to hold a garment: under {LEAST_SIDE} pixels.")
 
 
 @dataclass(frozen=True)
@@ -65,13 +58,13 @@ def _person(one: MaskInput, alpha: np.ndarray, told: Told) -> Mask | EngineError
     size, coarse = one.picture.shape[:2], told.coarse
     inside = coarse > _INSIDE
     if not inside.any():
-        return _NO_PERSON
+        return NO_PERSON
     small = cv2.resize(alpha, coarse.shape[::-1], interpolation=cv2.INTER_AREA)
     if np.count_nonzero(small[inside] > _COVERED) < _LEAST_SEEN * np.count_nonzero(inside):
         alpha = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_LINEAR)
     mine = joined(alpha.astype(np.float32), np.s_[:, :], coarse, bones(coarse, one.pose, size), size)
     if not (mine > _COVERED).any():
-        return _NO_PERSON
+        return NO_PERSON
     return Mask(mine, class_logits=told.logits.astype(np.float16))
 
 
@@ -87,7 +80,7 @@ def _garment(one: MaskInput, alpha: np.ndarray, told: Told) -> Mask | EngineErro
     salient = cv2.resize(alpha, (_EVIDENCE_AT, _EVIDENCE_AT), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     found = evidence(salient, classes, small, on_studio=False)
     if found < LEAST_EVIDENCE:
-        return _NO_GARMENT
+        return NO_GARMENT
     worn = is_worn(small, classes)
     if worn and one.subject == "garment":
         small = worn_alpha(_shrunk(one.picture), classes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from infra.preprocess.masking.embedded.colour_cutout import keep_large
+from infra.preprocess.masking.subjects.islands import keep_large
 
 # Below it `no_garment`: 2 % of 114 garment photos lie there, and half of 84 pictures of other things.
 LEAST_EVIDENCE = -1.0
