@@ -28,7 +28,7 @@ from infra.preprocess.pose_estimation.openpose.assembly import NOBODY, Body, bes
 from infra.preprocess.pose_estimation.openpose.inputs import NET_HEIGHT, PORT_SCALE, net_sizes
 from infra.preprocess.pose_estimation.openpose.maps import openpose_axis, port_axis
 from infra.preprocess.pose_estimation.openpose.pairs import Pairs
-from infra.preprocess.pose_estimation.openpose.peaks import Peaks
+from infra.preprocess.pose_estimation.openpose.peaks import MOST_PEAKS, Peaks
 from infra.preprocess.pose_estimation.openpose.people import OPENPOSE, PORT, People, openpose_people, port_people
 from infra.preprocess.pose_estimation.openpose.skeletons import BODY_25, CELL, COCO_18, Skeleton
 from tests.openpose_scenes import paint
@@ -80,7 +80,7 @@ def plain_openpose_people(maps: np.ndarray, skeleton: Skeleton, back: float) -> 
             for dx in range(3):
                 if (dy, dx) != (1, 1):
                     is_peak &= middle > heat[dy : dy + len(middle), dx : dx + middle.shape[1]]
-        for y, x in np.argwhere(is_peak) + 1:
+        for y, x in np.argwhere(is_peak)[:MOST_PEAKS] + 1:
             total, moment_x, moment_y = 0.0, 0.0, 0.0
             for v in range(max(y - 3, 0), min(y + 4, heat.shape[0])):
                 for u in range(max(x - 3, 0), min(x + 4, heat.shape[1])):

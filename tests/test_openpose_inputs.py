@@ -47,7 +47,7 @@ def test_net_sizes_of_three_scales(row):
     assert [net.scale for net in found] == pytest.approx(scales, abs=1e-12)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 5000), (5000, 2), (1, 700), (64, 64)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 5000), (30_000, 2), (1, 700), (64, 64)])
 def test_any_picture_fits_somehow(size):
     width, height = size
     picture = np.zeros((height, width, 3), np.uint8)
@@ -55,6 +55,9 @@ def test_any_picture_fits_somehow(size):
         assert net.width % 16 == net.height % 16 == 0 and net.width >= 16 and net.height >= 16
         assert fitted(picture, net).shape == (net.height, net.width, 3)
         assert 0 < net.back(width, height) < np.inf
+    padded = port_fitted(picture)
+    assert padded.shape[0] % 8 == padded.shape[1] % 8 == 0 and 64 <= padded.size <= 3 * 2048 * 1024
+    assert all(0 < side <= whole for side, whole in zip(port_size((height, width)), padded.shape))
 
 
 @pytest.mark.parametrize("scene", CPP["people"], ids=lambda scene: scene["name"])

@@ -389,4 +389,4 @@ def test_an_engine_that_does_not_exist_fails_at_start_with_the_names_of_those_th
         text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "EVERYWEAR_MASKING_ENGINE=nonsense" in done.stderr and "auto or one of embedded" in done.stderr
+    assert "EVERYWEAR_MASKING_ENGINE=nonsense" in done.stderr and "auto or one of tracer_b7, embedded" in done.stderr

@@ -14,6 +14,7 @@ WIDEST = 16 / 9  # pictures that are wider than this are made smaller than the n
 STEP = 16  # net sides are multiples of this
 SCALE_GAP = 0.25  # --scale_gap: how much smaller each further scale is
 PORT_SCALE = 0.5  # the only one of the port's scales that is switched on
+PORT_WIDEST = 2048  # net pixels; the port knows no limit, and a long strip of a picture would fill the memory
 PORT_GREY = 128  # what the port pads with
 
 
@@ -51,18 +52,23 @@ def fitted(picture: np.ndarray, size: NetSize) -> np.ndarray:
 
 def port_fitted(picture: np.ndarray, net_height: int = NET_HEIGHT) -> np.ndarray:
     """The port's input, uint8 with sides that are multiples of 8; `port_size` of it is the picture."""
-    scale = PORT_SCALE * net_height / picture.shape[0]
+    height, width = port_size(picture.shape[:2], net_height)
+    scale = _port_scale(picture.shape[:2], net_height)
     # Given the factors and no size, OpenCV maps pixels by the factors and not by the ratio of the rounded sizes.
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    height, width = small.shape[:2]
+    size = None if min(picture.shape[:2]) * scale > 1 else (width, height)
+    small = cv2.resize(picture, size, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     border = (0, -height % CELL, 0, -width % CELL)
     return cv2.copyMakeBorder(small, *border, cv2.BORDER_CONSTANT, value=(PORT_GREY,) * 3)
 
 
 def port_size(size: tuple[int, int], net_height: int = NET_HEIGHT) -> tuple[int, int]:
     """Height and width of a picture in the port's input; Python rounds halves to even, as OpenCV does."""
-    scale = PORT_SCALE * net_height / size[0]
-    return round(size[0] * scale), round(size[1] * scale)
+    scale = _port_scale(size, net_height)
+    return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
+
+
+def _port_scale(size: tuple[int, int], net_height: int) -> float:
+    return min(PORT_SCALE * net_height / size[0], PORT_WIDEST / size[1])
 
 
 def _fitting(net_width: int, net_height: int, width: int, height: int) -> NetSize:

@@ -3,7 +3,7 @@
 Cubic upsampling, cropping, resizing and Gaussian smoothing are all linear, and separable: what they make together of a
 map is R @ map @ C.T, with matrices R (pixels x cells) of the rows and C of the columns that are built once for a size.
 Only a few neighbouring cells weigh in a pixel, so the matrices are asked for runs of pixels and the cells under them,
-and no map is ever upsampled as a whole.
+and a map is upsampled only where something is to be seen in it.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ class Axis:
     def strips(self) -> Windows:
         """Runs of STRIP pixels side by side, and a neighbour on either side of each."""
         return self.windows(np.arange(0, self.pixels, STRIP) - 1, STRIP + 2)
+
+    @cached_property
+    def reach(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first and the last pixel in which each cell weighs."""
+        weighs = self.matrix != 0
+        return weighs.argmax(0), self.pixels - 1 - weighs[::-1].argmax(0)
 
     def windows(self, start: np.ndarray, length: int) -> Windows:
         """Runs of `length` pixels from `start` (N) on; pixels beyond the map are 0."""
@@ -110,12 +116,11 @@ class PortAxis:
     smoothed: Axis
 
 
-@lru_cache(64)
+@lru_cache(16)
 def port_axis(cells: int, net_input: int, pixels: int) -> PortAxis:
     """Cells -> net pixels (8 each), cropped to the picture's `net_input`, -> `pixels` of the picture."""
-    in_net = _opencv_cubic(_centres(np.arange(net_input), CELL), cells)
-    in_picture = _opencv_cubic(_centres(np.arange(pixels), pixels / net_input), net_input)
-    return smoothed_axis(in_picture @ in_net)
+    in_net = _opencv_cubic(_centres(np.arange(net_input), CELL), np.eye(cells))
+    return smoothed_axis(_opencv_cubic(_centres(np.arange(pixels), pixels / net_input), in_net))
 
 
 def smoothed_axis(matrix: np.ndarray) -> PortAxis:
@@ -138,17 +143,17 @@ def _centres(pixels: np.ndarray, factor: float) -> np.ndarray:
 def _catmull_rom(places: np.ndarray, cells: int) -> np.ndarray:
     """Places x cells. Beyond the first and last cell's centre the kernel goes on from there, its cells held inside."""
     middle = np.clip(np.floor(places), 0, cells - 1).astype(int)
-    return _cubic(middle, places - middle, cells, CATMULL_ROM)
+    return _cubic(middle, places - middle, np.eye(cells), CATMULL_ROM)
 
 
-def _opencv_cubic(places: np.ndarray, cells: int) -> np.ndarray:
-    """Places x cells, as cv2.resize does it with INTER_CUBIC: only the cells are held inside."""
+def _opencv_cubic(places: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """`values` (cells x anything) at places between them, as cv2.resize does it: only the cells are held inside."""
     middle = np.floor(places).astype(int)
-    return _cubic(middle, places - middle, cells, OPENCV_CUBIC)
+    return _cubic(middle, places - middle, values, OPENCV_CUBIC)
 
 
-def _cubic(middle: np.ndarray, t: np.ndarray, cells: int, a: float) -> np.ndarray:
-    """Weights of the cells middle - 1 to middle + 2 at `t` after `middle` (Keys, 1981)."""
+def _cubic(middle: np.ndarray, t: np.ndarray, values: np.ndarray, a: float) -> np.ndarray:
+    """`values` at `t` after `middle`, of the cells middle - 1 to middle + 2 (Keys, 1981)."""
 
     def near(d: np.ndarray) -> np.ndarray:
         return ((a + 2) * d - (a + 3)) * d * d + 1
@@ -156,8 +161,6 @@ def _cubic(middle: np.ndarray, t: np.ndarray, cells: int, a: float) -> np.ndarra
     def far(d: np.ndarray) -> np.ndarray:
         return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
 
-    weights = np.stack([far(1 + t), near(t), near(1 - t), far(2 - t)], 1)
-    matrix = np.zeros((len(middle), cells))
-    at = np.clip(middle[:, None] + np.arange(-1, 3), 0, cells - 1)
-    np.add.at(matrix, (np.arange(len(middle))[:, None], at), weights)
-    return matrix
+    weights = far(1 + t), near(t), near(1 - t), far(2 - t)
+    cells = (np.clip(middle + offset, 0, len(values) - 1) for offset in range(-1, 3))
+    return sum(weight[:, None] * values[cell] for weight, cell in zip(weights, cells))

@@ -51,7 +51,7 @@ def _peaks(heat: np.ndarray, rows: Axis, columns: Axis, threshold: float, strict
     nothing = np.zeros(0, int)
     found = [(nothing, nothing, nothing, np.zeros(0, np.float32))]
     room = [MOST_PEAKS] * len(heat)
-    for part, *strip in _promising(wide, rows, threshold):  # part by part and from the top
+    for part, *strip in _promising(heat, rows, columns, threshold):  # part by part and from the top
         if room[part]:
             y, x, value = (each[: room[part]] for each in _peaks_of_strip(wide[part], rows, *strip, threshold, strict))
             room[part] -= len(y)
@@ -60,30 +60,26 @@ def _peaks(heat: np.ndarray, rows: Axis, columns: Axis, threshold: float, strict
     return Peaks(part, x, y, score, len(heat))
 
 
-def _promising(wide: np.ndarray, rows: Axis, threshold: float) -> list[tuple[int, int, int, int]]:
-    """Part, strip of rows, and a range of columns beyond which no value of the strip is above the threshold.
+def _promising(heat: np.ndarray, rows: Axis, columns: Axis, threshold: float) -> list[tuple[int, int, int, int]]:
+    """Part, strip of rows, and the columns (first, end) beyond which no value of the strip is above the threshold.
 
-    `wide` is upsampled along its rows alone: a value is a sum of few cells, and some of them must be large.
+    A value is a weighted sum of few cells, so that one of them must be large.
     """
+    least = threshold / (np.abs(rows.matrix).sum(1).max() * np.abs(columns.matrix).sum(1).max())
+    large = np.abs(heat) > least
     cells = rows.strips.first[:, None] + np.arange(rows.strips.weights.shape[-1])
-    gain = np.abs(rows.matrix).sum(1).max()
-    largest = np.abs(wide)
-    # In place, cell by cell: ten times as fast as one maximum over an axis of the cells of all strips
-    bound = largest[:, cells[:, 0]]
-    for cell in cells.T[1:]:
-        np.maximum(bound, largest[:, cell], out=bound)
-    hot = bound > threshold / gain
+    hot = large[:, cells].any(2)
     part, strip = np.nonzero(hot.any(2))
-    first = hot[part, strip].argmax(1)
-    last = wide.shape[2] - hot[part, strip, ::-1].argmax(1)
-    return list(zip(*(each.tolist() for each in (part, strip, first, last))))
+    first = columns.reach[0][hot[part, strip].argmax(1)]
+    end = columns.reach[1][heat.shape[2] - 1 - hot[part, strip, ::-1].argmax(1)] + 1
+    return list(zip(*(each.tolist() for each in (part, strip, first, end))))
 
 
 def _peaks_of_strip(
-    wide: np.ndarray, rows: Axis, strip: int, first: int, last: int, threshold: float, strict: bool
+    wide: np.ndarray, rows: Axis, strip: int, first: int, end: int, threshold: float, strict: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """y, x and value of the peaks, by rows."""
-    left, right = max(first - 1, 0), min(last + 1, wide.shape[1])
+    left, right = max(first - 1, 0), min(end + 1, wide.shape[1])
     weights, cell = rows.strips.weights[strip], rows.strips.first[strip]
     # A column of zeros more on either side; above and below the map the weights make such rows.
     values = np.zeros((len(weights), right - left + 2), np.float32)

@@ -19,6 +19,8 @@ from infra.preprocess.pose_estimation.openpose.maps import port_axis, resampled
 from infra.preprocess.pose_estimation.openpose.people import People, openpose_people, port_people
 from infra.preprocess.pose_estimation.openpose.skeletons import Skeleton
 
+PORT_LARGEST = 4096  # pixels of a side
+
 
 class Preset(Protocol):
     def inputs(self, picture: np.ndarray) -> list[np.ndarray]:
@@ -57,7 +59,10 @@ class OpenPosePreset:
 
 @dataclass(frozen=True)
 class PortPreset:
-    """As the Python port does it, which looks at one scale, half the net's height."""
+    """As the Python port does it, which looks at one scale, half the net's height.
+
+    It upsamples the maps to the picture's own size; here to PORT_LARGEST at most, which loses less than a pixel of it.
+    """
 
     skeleton: Skeleton
     net_height: int = NET_HEIGHT
@@ -67,5 +72,9 @@ class PortPreset:
 
     def people(self, maps: list[np.ndarray], size: tuple[int, int]) -> People:
         seen = port_size(size, self.net_height)
-        rows, columns = (port_axis(*each) for each in zip(maps[0].shape[1:], seen, size))
-        return port_people(maps[0], self.skeleton, rows, columns)
+        factor = max(max(size) / PORT_LARGEST, 1)
+        pixels = [max(round(side / factor), 1) for side in size]
+        rows, columns = (port_axis(*each) for each in zip(maps[0].shape[1:], seen, pixels))
+        found = port_people(maps[0], self.skeleton, rows, columns)
+        back = np.array((size[1] / pixels[1], size[0] / pixels[0], 1), np.float32)
+        return People(found.key_points * back, found.scores)
