@@ -37,8 +37,8 @@ FIGURE = {
     "right_small_toe": (0.28, 0.97), "right_heel": (0.38, 0.96),
 }  # fmt: skip
 COCO_NAMES = [name for name in NAMES if name in FIGURE and name != "mid_hip" and not name.endswith(("toe", "heel"))]
-# Left, top, width and height of people's boxes, in shares of the picture. Odd ones: by OpenPose's rules a peak in the very
-# middle between two pixels is none.
+# Left, top, width and height of people's boxes, in shares of the picture. Odd ones: by OpenPose's rules a peak in the
+# very middle between two pixels is none.
 SMALL, LARGE = (0.0213, 0.4037, 0.2511, 0.5029), (0.3517, 0.0531, 0.6013, 0.8971)
 
 

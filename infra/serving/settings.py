@@ -68,7 +68,9 @@ class Settings(BaseSettings):
     openpose_net_height: int = Field(
         368, ge=16, le=1024, multiple_of=16, description="Height of the picture that OpenPose's body network sees."
     )
-    openpose_scales: int = Field(1, ge=1, le=4, description="Sizes that OpenPose's body maps are averaged over.")
+    openpose_scales: int = Field(
+        1, ge=1, le=4, description="Sizes that OpenPose's body maps are averaged over; `port` has one."
+    )
     densepose_proposals: int = Field(
         1000, ge=50, le=1000, description="Boxes that DensePose's second stage looks at; fewer are faster."
     )

@@ -73,9 +73,8 @@ class Fields:
 
     def along(self, lines: Lines, sample: np.ndarray) -> np.ndarray:
         """float32 N: the field along each line, at one sample of it, in the pixel nearest to that."""
-        part = sample / lines.steps
-        x = np.floor(lines.x + part * lines.dx + np.float32(0.5)).astype(int)
-        y = np.floor(lines.y + part * lines.dy + np.float32(0.5)).astype(int)
+        x = np.floor(lines.x + sample * lines.dx / lines.steps + np.float32(0.5)).astype(int)
+        y = np.floor(lines.y + sample * lines.dy / lines.steps + np.float32(0.5)).astype(int)
         down = self.rows.taps[np.clip(y, 0, self.rows.pixels - 1)]
         across = self.columns.taps[np.clip(x, 0, self.columns.pixels - 1)]
         # The weights are real, so that x and y of the field go through one real product, side by side.
