@@ -89,8 +89,12 @@ def choose(service: str, settings: Settings, weights: WeightsPath) -> Choice:
         engine = make(service, name, settings)
         try:
             _check(engine, weights)
-        except (MissingPackages, MissingWeights) as missing:
+        except MissingPackages as missing:
             passed_over[name] = str(missing)
+            continue
+        except MissingWeights as missing:
+            # Anybody may ask for it: where the folder is concerns only who started the service
+            passed_over[name] = str(missing).replace(str(missing.path), missing.path.name)
             continue
         break
     passed_over.pop(engine.name, None)

@@ -46,7 +46,7 @@ def three_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 def there(*ids: str):
     def path(id: str) -> Path:
         if id not in ids:
-            raise MissingWeights(id, Path(id), f"{id} is not there")
+            raise MissingWeights(id, Path("/secret/place") / id, f"/secret/place/{id} is not there")
         return Path(id)
 
     return path
@@ -63,6 +63,7 @@ def test_auto_falls_to_the_embedded_default_and_says_how_to_get_the_weights():
     choice = choose("masking", Settings(_env_file=None), there("pose_detection"))
     assert choice.engine.name == "plain" and list(choice.passed_over) == ["best", "good"]
     assert "everywear weights fetch u2netp" in choice.passed_over["good"]
+    assert "u2netp is not there" in choice.passed_over["good"] and "secret/place/u2netp is" not in str(choice)
 
 
 def test_without_any_weights_auto_is_the_embedded_default():

@@ -79,6 +79,28 @@ def test_a_device_that_is_not_there_is_named():
         configured(device="cuda:99")
 
 
+@pytest.mark.parametrize(("free_gb", "batch"), [(10, 6), (1000, torch_runtime.LARGEST_BATCH), (0.5, 1)])
+def test_the_batch_is_what_the_free_memory_holds(monkeypatch: pytest.MonkeyPatch, free_gb: float, batch: int):
+    """One example takes 1 GB here; torch's counters are stood in for."""
+    counters = {
+        "memory_allocated": lambda device: 2 * 10**9,
+        "max_memory_allocated": lambda device: 3 * 10**9,
+        "mem_get_info": lambda device: (int(free_gb * 10**9), 10**12),
+        "reset_peak_memory_stats": lambda device: None,
+        "empty_cache": lambda: None,
+    }
+    for name, answer in counters.items():
+        monkeypatch.setattr(torch.cuda, name, answer)
+    runtime = TorchRuntime(torch.device("cuda"))
+    assert runtime.best_batch(lambda batch: batch, 0) == batch
+    assert TorchRuntime(torch.device("cuda"), batch=3).best_batch(lambda batch: batch, 0) == 3
+
+
+def test_an_engine_for_whose_example_memory_is_too_small_does_not_start():
+    with pytest.raises(Problem, match="free memory"):
+        TorchRuntime().best_batch(Memory(room=0), 1)
+
+
 @pytest.mark.gpu
 @NO_CUDA
 def test_auto_takes_the_gpu_in_half_precision():

@@ -47,6 +47,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _libraries()
     yield from _weights(settings)
     yield from _addresses(settings)
+    yield _torch()
     yield _gpu()
 
 
@@ -96,10 +97,18 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
     yield Finding("ports", ours, f"in use: {', '.join(taken)}; {said}{mend}")
 
 
+def _torch() -> Finding:
+    """Never a fault: the embedded default needs none. Not imported, which takes seconds."""
+    try:
+        return Finding("torch", True, importlib.metadata.version("torch"))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("torch", True, "none; published networks need it: run `make models`")
+
+
 def _gpu() -> Finding:
     """Never a fault: the embedded default needs none."""
     if (tool := shutil.which("nvidia-smi")) is None:
-        return Finding("GPU", True, "none; the embedded engines run on the CPU")
+        return Finding("GPU", True, "none; every engine runs on the CPU")
     query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         found = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
