@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from infra.preprocess.pose_estimation.keypoints import BODY_25_OF_COCO_18
-from infra.preprocess.pose_estimation.openpose.assembly import NOBODY, Body, best_first, limb_by_limb
+from infra.preprocess.pose_estimation.openpose.assembly import NO_PEAK, Body, best_first, limb_by_limb
 from infra.preprocess.pose_estimation.openpose.inputs import NET_HEIGHT, PORT_SCALE, net_sizes
 from infra.preprocess.pose_estimation.openpose.maps import openpose_axis, port_axis
 from infra.preprocess.pose_estimation.openpose.pairs import Pairs
@@ -159,7 +159,7 @@ def _pairs(pairs: list[tuple[int, int, int, float]]) -> Pairs:
 
 
 def _is_whole(body: Body, least: int, feet: tuple[int, ...]) -> bool:
-    of_feet = sum(body.members[part] != NOBODY for part in feet)
+    of_feet = sum(body.members[part] != NO_PEAK for part in feet)
     count = body.count - of_feet
     return not (of_feet and count <= 4) and count >= least and body.total / count >= 0.4
 
@@ -168,7 +168,7 @@ def _people(bodies: list[Body], peaks: Peaks, skeleton: Skeleton, back: float) -
     key_points = np.zeros((len(bodies), skeleton.parts, 3), np.float32)
     for index, body in enumerate(bodies):
         for part, peak in enumerate(body.members):
-            if peak != NOBODY:
+            if peak != NO_PEAK:
                 key_points[index, part] = peaks.x[peak] * back, peaks.y[peak] * back, peaks.score[peak]
     totals = np.array([body.total for body in bodies])
     return People(key_points, totals / (skeleton.parts + len(skeleton.limbs)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ from infra.preprocess.pose_estimation.pose import Pose
 from infra.serving.engine import EngineError
 from infra.serving.settings import Settings
 from infra.serving.torch_runtime import TorchRuntime
-from tests.golden_recipe import error, load, state_dict, uniform_input
+from tests.golden_recipe import error, load, sample_indices, state_dict, uniform_input
 
 GOLDEN = load("densepose")
 SETTINGS = GOLDEN["settings"]
@@ -51,12 +49,14 @@ def weights_file(tmp_path_factory) -> Path:
 
 def small(**settings) -> Settings:
     """Settings for pictures as small as the golden one is resized, which is smaller than any user may ask for."""
-    return Settings(device="cpu").model_copy(update={"densepose_short_side": SETTINGS["min_size_test"], **settings})
+    made = Settings(_env_file=None, device="cpu")
+    return made.model_copy(update={"densepose_short_side": SETTINGS["min_size_test"], **settings})
 
 
 def loaded(weights_file: Path, **settings) -> DensePoseRcnn:
     engine = DensePoseRcnn.configured(small(**settings))
     engine.load(lambda id: {WEIGHTS: weights_file}[id], 1)
+    engine.inference.long_side = SETTINGS["max_size_test"]  # which need not be in the published proportion
     return engine
 
 
@@ -82,21 +82,33 @@ def pose_in(box: list[float]) -> Pose:
     return Pose(people, np.zeros((1, 2, 21, 3), np.float32), "front")
 
 
+def beside(picture: np.ndarray) -> Pose:
+    """Somebody right of the picture, whom no box holds."""
+    width = picture.shape[1]
+    return pose_in([width + 5, 0, width + 25, 40])
+
+
 def assert_like(name: str, values, tolerance: float) -> None:
     assert error(SUMMARIES[name], np.asarray(values)) <= tolerance, name
+
+
+def test_the_long_side_follows_the_short_one():
+    cpu = torch.device("cpu")
+    sides = [Inference(torch.nn.Module(), cpu, torch.float32, short_side=side).long_side for side in (800, 400)]
+    assert sides == [1333, 666]
 
 
 @torch.inference_mode()
 def test_golden_picture(engine, picture):
     inference: Inference = engine.inference
-    assert inference.long_side == SETTINGS["max_size_test"]
+    count = SETTINGS["expected_detections"]
     (group,) = inference.pre([DensePoseInput(picture)])
     pyramid, found = inference.detections(group)
     assert_like("tensor", group.pictures, 1e-6)
     for level, features in enumerate(pyramid, start=2):
         assert_like(f"p{level}", features, BLOCK)
-    assert torch.isfinite(found.scores).sum() == SETTINGS["expected_detections"]
-    raw, scores = found.boxes[0, :3], found.scores[0, :3]
+    assert torch.isfinite(found.scores).sum() == count
+    raw, scores = found.boxes[0, :count], found.scores[0, :count]
     np.testing.assert_allclose(scores, WHOLE["scores"], rtol=1e-4)
     np.testing.assert_allclose(raw, WHOLE["raw_boxes"], rtol=1e-4, atol=1e-2)
     assert_like("raw_boxes", raw, BLOCK)
@@ -105,16 +117,16 @@ def test_golden_picture(engine, picture):
     assert_like("boxes", boxes, BLOCK)
     assert [list(pixel_box(box)) for box in boxes] == WHOLE["int_boxes_xywh"]
 
-    charts = inference.charts(inference.decoded_under(pyramid[:4], [0, 0, 0], raw))
+    charts = inference.charts(inference.decoded_under(pyramid[:4], [0] * count, raw))
     for name, some in zip(("coarse_segm", "fine_segm", "u", "v"), charts.split([2, 25, 25, 25], 1)):
         assert_like(name, some, END_TO_END)
     everybody, black = parts.grey(picture), np.zeros_like(picture)
     for index, box in enumerate(boxes):
-        labels, uv = charts_in_box(charts[index], *pixel_box(box)[2:])
+        labels, uv = charts_in_box(charts[index], *(max(side, 1) for side in pixel_box(box)[2:]))
         assert_like(f"uv_{index}", uv, END_TO_END)
         counts = np.bincount(labels.flatten(), minlength=25)
-        # in the last one the two best parts of a pixel are within 7e-6 of each other
-        assert np.abs(counts - WHOLE["label_counts"][index]).sum() <= 2 * (index == 2)
+        # Where the two best parts of a pixel are within a float's rounding, either may win: so in one of the last.
+        assert np.abs(counts - WHOLE["label_counts"][index]).sum() <= 2
         iuv = iuv_picture(charts[index], box, picture.shape[:2]).numpy()
         everybody, black = parts.overlay(everybody, iuv), parts.overlay(black, iuv, alpha=1)
     assert_like("show_dp_segm_default_bgr", everybody[..., ::-1], END_TO_END)
@@ -123,15 +135,22 @@ def test_golden_picture(engine, picture):
 
 @torch.inference_mode()
 def test_golden_proposals(engine, picture):
-    """All thousand, in their order."""
+    """All of them, in their order, but for neighbours whose logits are equal to a float's rounding."""
     (group,) = engine.inference.pre([DensePoseInput(picture)])
     network = engine.inference.network
     _, hidden = network.trunk(group.pictures)
     anchors = pyramid_anchors(*group.pictures.shape[2:], torch.device("cpu"))
     found = propose(*zip(*map(network.rpn_predictor, hidden)), anchors, torch.tensor(group.sizes))
-    assert torch.isfinite(found.scores).sum() == WHOLE["proposal_count"]
-    assert_like("proposals", found.boxes[0], BLOCK)
-    assert_like("proposal_logits", found.scores[0], BLOCK)
+    there = torch.isfinite(found.scores)
+    assert there.sum() == WHOLE["proposal_count"]
+    boxes, logits = found.boxes[there].numpy(), found.scores[there].numpy()
+    assert_like("proposal_logits", logits, BLOCK)
+    recorded = SUMMARIES["proposals"]
+    assert recorded["shape"] == list(boxes.shape)
+    rows, columns = np.divmod(sample_indices("proposals", boxes.size, len(recorded["samples"])), 4)
+    near = np.abs(logits[:, None] - logits[rows]) < BLOCK
+    apart = np.abs(boxes[:, columns] - recorded["samples"])
+    assert np.where(near, apart, np.inf).min(0).max() < BLOCK * boxes.max()
 
 
 def test_the_surest_is_drawn_where_no_pose_says_whom(engine, picture):
@@ -141,7 +160,7 @@ def test_the_surest_is_drawn_where_no_pose_says_whom(engine, picture):
     assert_like("iuv_canvas", result.iuv, END_TO_END)
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", range(SETTINGS["expected_detections"]))
 def test_the_person_of_the_pose_is_drawn(engine, picture, index):
     (result,) = engine.run([DensePoseInput(picture, pose_in(WHOLE["boxes"][index]))])
     x, y, width, height = WHOLE["int_boxes_xywh"][index]
@@ -151,7 +170,7 @@ def test_the_person_of_the_pose_is_drawn(engine, picture, index):
 
 
 def test_a_pose_of_somebody_unseen_is_nobody(engine, picture):
-    (result,) = engine.run([DensePoseInput(picture, pose_in([100, 0, 119, 40]))])
+    (result,) = engine.run([DensePoseInput(picture, beside(picture))])
     assert isinstance(result, EngineError) and result.code == "no_person" and "pose" in result.detail
 
 
@@ -168,10 +187,10 @@ def test_nobody_seen(weights_file, picture):
 def test_a_batch_of_several_sizes_equals_its_pictures_alone(engine, picture):
     wide = np.ascontiguousarray(picture[40:130].transpose(1, 0, 2))
     batch = [
-        DensePoseInput(picture, pose_in(WHOLE["boxes"][2])),
+        DensePoseInput(picture, pose_in(WHOLE["boxes"][-1])),
         DensePoseInput(wide),
-        DensePoseInput(picture, pose_in([100, 0, 119, 40])),  # nobody, in between
-        DensePoseInput(picture, pose_in(WHOLE["boxes"][1])),
+        DensePoseInput(picture, beside(picture)),  # nobody, in between
+        DensePoseInput(picture, pose_in(WHOLE["boxes"][0])),
     ]
     together = engine.run(batch)
     drawn = 0
@@ -184,7 +203,7 @@ def test_a_batch_of_several_sizes_equals_its_pictures_alone(engine, picture):
             # batches are multiplied in another order: a border pixel may go to its neighbour, u and v be one off
             assert (alone.iuv[..., 0] == result.iuv[..., 0]).mean() > 0.999
             assert (np.abs(alone.iuv.astype(int) - result.iuv) <= 1).mean() > 0.998
-    assert drawn >= 3 and isinstance(together[2], EngineError)
+    assert drawn >= 2 and isinstance(together[2], EngineError)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 2), (37, 200)])
@@ -234,15 +253,6 @@ def test_half_precision_keeps_boxes_and_labels_in_float32(weights_file, picture)
     np.testing.assert_allclose(found.scores[0, 0], WHOLE["scores"][0], atol=0.05)
     (result,) = engine.run([DensePoseInput(picture)])
     assert isinstance(result, DensePose)
-
-
-def test_the_engine_asks_for_a_pose_and_imports_no_torch():
-    assert DensePoseRcnn.wants == ("pose",) and DensePoseRcnn.weights == (WEIGHTS,)
-    program = (
-        "import sys; from infra.preprocess.densepose.rcnn.engine import DensePoseRcnn; print('torch' in sys.modules)"
-    )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout == "False\n"
 
 
 @pytest.mark.gpu

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from infra.engines import MissingPackages, choose
 from infra.serving.engine import Engine
 from infra.serving.settings import Settings
 from infra.weights import MissingWeights
+from tests.conftest import ROOT
 
 
 class _Made(Engine[int, int]):
@@ -76,3 +79,12 @@ def test_a_named_engine_must_have_its_weights_and_packages():
         choose("masking", Settings(_env_file=None, masking_engine="good"), there("pose_detection"))
     with pytest.raises(MissingPackages, match="best needs no_such_package. Run `make models`"):
         choose("masking", Settings(_env_file=None, masking_engine="best"), there("modnet"))
+
+
+def test_no_engine_needs_torch_before_it_is_loaded():
+    program = (
+        "import sys; from infra.engines import ENGINES, make; from infra.serving.settings import Settings;"
+        "made = [make(service, name, Settings(_env_file=None)) for service, row in ENGINES.items() for name in row];"
+        "assert len(made) == sum(map(len, ENGINES.values())) and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

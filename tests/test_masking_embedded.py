@@ -127,7 +127,7 @@ def test_only_the_chosen_one_of_two_who_touch(engine):
 
 def test_small_and_odd_pictures_are_answered(engine):
     rng = np.random.default_rng(0)
-    for shape in ((1, 1, 3), (9, 200, 3), (300, 12, 3)):
+    for shape in ((1, 1, 3), (9, 200, 3), (300, 12, 3), (1, 2000, 3), (2000, 1, 3), (40_000, 32, 3)):
         noise = rng.integers(0, 256, shape, dtype=np.uint8)
         for subject in ("person", "garment"):
             (answer,) = engine.run([MaskInput(noise, subject)])

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from infra import engines
+from infra.preprocess.densepose.densepose import DensePoseInput
 from infra.preprocess.human_parser.labels import Cihp
 from infra.preprocess.human_parser.parse import ParseInput
-from infra.preprocess.pose_estimation.pose import Pose
+from infra.preprocess.masking.mask import MaskInput
+from infra.preprocess.pose_estimation.pose import Pose, PoseInput
 from infra.serving.arrays import NPY, NPZ, decode_array, encode
 from infra.serving.settings import Settings
 from infra.weights import WeightsFolder
@@ -92,6 +94,26 @@ def parse(fleet: RunningFleet, http: httpx.Client, picture: np.ndarray) -> httpx
     given = ParseInput(picture, Pose(people, np.zeros((1, 2, 21, 3), np.float32), "front"))
     headers = {"Content-Type": NPZ, "Accept": NPY}
     return http.post(f"{fleet.urls['human_parser']}/v1/parse", content=encode(given), headers=headers)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2000), (2000, 1), (7, 5)])
+def test_strips_and_dots_are_answered_or_refused(published: RunningFleet, http: httpx.Client, shape: tuple[int, int]):
+    """Black ones, as arrays that bring a pose of nobody: nothing else is looked at before the engine has them."""
+    black = np.zeros((*shape, 3), np.uint8)
+    nobody = Pose(np.zeros((1, 25, 3), np.float32), np.zeros((1, 2, 21, 3), np.float32), "front")
+
+    def asked(service: str, call: str, item: object) -> httpx.Response:
+        return http.post(f"{published.urls[service]}{call}", content=encode(item), headers={"Content-Type": NPZ})
+
+    for service, call, item in (
+        ("masking", "/v1/mask", MaskInput(black, "person", nobody)),
+        ("human_parser", "/v1/parse", ParseInput(black, nobody)),
+        ("pose_estimation", "/v1/pose", PoseInput(black)),
+        ("densepose", "/v1/densepose", DensePoseInput(black, nobody)),
+    ):
+        answer = asked(service, call, item)
+        assert answer.status_code == 200 or refused(answer, "no_person")
+    refused(asked("masking", "/v1/mask", MaskInput(black, "garment")), "no_garment")
 
 
 def test_requests_at_once_get_the_answers_that_they_get_alone(published: RunningFleet, http: httpx.Client):

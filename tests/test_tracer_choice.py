@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from infra.preprocess.masking.mask import Mask, MaskInput, likely_kind
-from infra.preprocess.masking.tracer_b7.choice import chosen, told
+from infra.preprocess.masking.tracer_b7.choice import chosen_subject, read_classes
 from infra.preprocess.masking.tracer_b7.pictures import SIZE, mask_of
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.preprocess.selfie_multiclass import SelfieMulticlass
@@ -57,7 +57,7 @@ def product(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def asked(classes: SelfieMulticlass, one: MaskInput, alpha: np.ndarray) -> Mask | EngineError:
-    return chosen(one, alpha, told(one, classes))
+    return chosen_subject(one, alpha, read_classes(one, classes))
 
 
 def person_of(classes: SelfieMulticlass, picture: np.ndarray, alpha: np.ndarray, pose: Pose | None) -> Mask:
@@ -142,6 +142,18 @@ def test_clothes_on_somebody_are_told_and_cut_from_the_wearer(classes, name):
     labels = read_grey(SAMPLES / "truth" / f"{name}_parse.png")
     face = cv2.erode((labels == 13).astype(np.uint8), np.ones((9, 9))) > 0
     assert (alone.alpha[face] < 60).mean() > 0.95 and (truth[face] > 127).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2000), (2000, 1), (3, 40)])
+def test_strips_and_dots_are_answered(classes, size):
+    """With a pose, as the service may be handed one: of nobody, and of somebody who fills the picture."""
+    shares = (0.5, 0, 1), (0, 0.3, 1), (1, 0.3, 1), (0, 1, 1), (1, 1, 1)  # nose, shoulders, hips
+    somebody = np.zeros((25, 3), np.float32)
+    somebody[[0, 2, 5, 9, 12]] = np.multiply(shares, (size[1] - 1, size[0] - 1, 1))
+    black, nothing = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8)
+    for points in (np.zeros_like(somebody), somebody):
+        answer = asked(classes, MaskInput(black, "person", pose_of(points)), nothing)
+        assert isinstance(answer, EngineError) or answer.alpha.shape == size
 
 
 def test_a_ball_is_no_garment(classes):

@@ -236,6 +236,9 @@ def test_a_file_that_import_did_not_write_is_never_opened(known, weights, tmp_pa
     import_checkpoint(other, write(tmp_path / "published", "zip", tensors()), weights)
     weights.place(other).replace(weights.place(made))
     assert "was not imported as tiny" in weights.fault(made)
+    header = json.dumps({"__metadata__": {"network": "tiny", "everywear": "1", "sha256": "\ud800" * 64}}).encode()
+    weights.place(made).write_bytes(len(header).to_bytes(8, "little") + header)
+    assert "no metadata that tell its SHA-256" in weights.fault(made)
     for content in (b"", b"\x08", b"\xff" * 40, (2**40).to_bytes(8, "little") + b"{}"):
         weights.place(made).write_bytes(content)
         assert "no safetensors file" in weights.fault(made)
@@ -373,6 +376,16 @@ def test_what_a_file_says_does_not_reach_the_terminal_as_it_is(command, tmp_path
     output = command("import", "tiny", str(write(tmp_path / "published", "zip", state))).output
     assert "2 unknown to the network: ?]0;a title?" in output
     assert "\x1b" not in output and "\x07" not in output and len(output) < 1000
+
+
+def test_a_file_that_cannot_be_read_is_told_and_no_other_folder_proposed(command, tmp_path, monkeypatch) -> None:
+    def failing(file: Path, algorithms: set[str]) -> dict[str, str]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(importing, "hashes_of", failing)
+    result = command("import", "tiny", str(write(tmp_path / "published", "zip", tensors())))
+    assert result.exit_code == 1 and "published cannot be read (Input/output error)" in result.output
+    assert folder.FOLDER_VARIABLE not in result.output
 
 
 def test_a_file_of_an_absurd_size_is_not_even_read(known, weights, tmp_path) -> None:

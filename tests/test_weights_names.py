@@ -123,3 +123,9 @@ def test_another_densepose_model_is_named() -> None:
     id = "densepose_rcnn_r50_fpn_s1x"
     extra = {"roi_heads.densepose_predictor.sigma_2_lowres.weight": stored([512, 25, 4, 4])}
     assert "estimates confidences" in matched(id, {**published(id), **extra}).faults[0]
+
+
+def test_a_constant_in_a_type_that_numpy_lacks_is_not_read() -> None:
+    names = published("densepose_rcnn_r50_fpn_s1x")
+    odd = Stored((3,), "float8_e4m3fn", lambda: pytest.fail("it was read"))
+    assert matched("densepose_rcnn_r50_fpn_s1x", {**names, "pixel_mean": odd}).faults

@@ -89,7 +89,7 @@ def test_a_file_with_another_hash_is_never_imported(known, server, weights, cont
     made = known(digest=digest(content + b"!", tmp_path))
     with pytest.raises(NotFetched, match="has another SHA-512"):
         fetch_checkpoint(made, weights, accepted=True)
-    assert left(weights) <= {".downloads/tiny/tiny.pth.part.from"}
+    assert not left(weights) and not (weights.folder / ".downloads").exists()
     with pytest.raises(MissingWeights):
         weights.path("tiny")
 
@@ -110,13 +110,14 @@ def test_what_is_no_checkpoint_is_told_and_thrown_away(known, server, weights, b
         fetch_checkpoint(known(), weights, accepted=True)
     assert "get tiny.pth from https://example.invalid/page" in str(caught.value)
     assert "everywear weights import tiny FILE" in str(caught.value)
-    assert left(weights) <= {".downloads/tiny/tiny.pth.part.from"}
+    assert not left(weights) and not (weights.folder / ".downloads").exists()
 
 
 def test_a_download_without_end_is_not_taken(known, server, weights) -> None:
     server.files["/tiny.pth"] = Served(b"\0" * 1_000_000)
     with pytest.raises(NotFetched, match="longer there than this network"):
         fetch_checkpoint(known(), weights, accepted=True)
+    assert not left(weights)
 
 
 def test_a_licence_is_shown_and_must_be_accepted(known, server, weights, content) -> None:
@@ -140,7 +141,7 @@ def test_without_torch_nothing_is_downloaded(known, server, weights, monkeypatch
 
 def test_only_the_chosen_kinds_of_source_are_asked(known, server, weights, content) -> None:
     server.files["/tiny.pth"] = Served(content)
-    with pytest.raises(NotFetched):
+    with pytest.raises(NotFetched, match="No source of the chosen kinds has it"):
         fetch_checkpoint(known(), weights, accepted=True, kinds=("hub",))
     assert not server.asked
 
@@ -213,6 +214,14 @@ def test_a_hub_that_does_not_have_it_is_told(known, server, weights) -> None:
     assert "tiny.pth at the hub: the hub does not give it" in said and "By hand: get tiny.pth from" in said
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_hub_that_wants_a_token_is_told(known, server, weights, status: int) -> None:
+    server.files[f"/someone/tiny/resolve/{REVISION}/tiny.pth"] = Served(b"", statuses=[status] * 10)
+    with fetching("hub", f"someone/tiny:{REVISION}:tiny.pth", weights, HF_ENDPOINT=server.url) as process:
+        assert process.wait(timeout=60) == 1
+        assert "HF_TOKEN" in process.stderr.read()
+
+
 @pytest.fixture
 def command(known, weights, monkeypatch: pytest.MonkeyPatch):
     """`everywear weights ...` with one checkpoint that is not free in the catalogue."""
@@ -250,9 +259,10 @@ def test_missing_weights_name_the_one_command_that_helps(made: Checkpoint, weigh
         assert f"`everywear weights fetch {made.id} --accept-license`" in str(caught.value)
 
 
-def test_what_only_browsers_get_is_fetched_by_hand(weights) -> None:
+@pytest.mark.parametrize("accepted", [True, False])
+def test_what_only_browsers_get_is_fetched_by_hand(weights, accepted: bool) -> None:
     with pytest.raises(NotFetched) as caught:
-        fetch_checkpoint(entry_of("schp_cihp"), weights, accepted=True)
+        fetch_checkpoint(entry_of("schp_cihp"), weights, accepted)
     text = str(caught.value)
     assert "exp_schp_multi_cihp_global.pth or exp_schp_multi_cihp_local.pth from https://github.com/" in text
     assert "everywear weights import schp_cihp FILE" in text

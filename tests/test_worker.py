@@ -137,6 +137,22 @@ def test_an_engine_that_breaks_is_internal_and_goes_on():
     assert after == 2
 
 
+def test_an_input_that_breaks_the_engine_costs_nobody_else_in_its_batch_an_answer():
+    async def story(worker, engine):
+        engine.gate.clear()
+        first = asyncio.create_task(worker.run(0, context()))
+        await asyncio.sleep(0.05)
+        together = [asyncio.create_task(worker.run(n, context())) for n in (1, 13, -1)]
+        await asyncio.sleep(0.05)
+        engine.gate.set()
+        await first
+        return await asyncio.gather(*together, return_exceptions=True), engine.batches
+
+    (one, broken, nobody), batches = with_worker(story)
+    assert one == 2 and (broken.code, nobody.code) == ("internal", "no_person")
+    assert batches == [[0], [1, 13, -1], [1], [13], [-1]]
+
+
 def test_an_engine_that_answers_too_few_is_internal_and_goes_on():
     class Forgetful(Doubling):
         def run(self, batch):

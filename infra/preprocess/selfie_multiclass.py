@@ -25,3 +25,9 @@ class SelfieMulticlass:
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """Logits float32 256x256x6 of uint8 HxWx3 RGB, which is squeezed to a square whatever its shape."""
         return self._network(cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR))[0].copy()
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax of logits float32 ...x6: shares of 1 across the classes."""
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)

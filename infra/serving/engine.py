@@ -38,7 +38,7 @@ class Engine(ABC, Generic[In, Out]):
 
     name: ClassVar[str]
     weights: ClassVar[tuple[str, ...]] = ()  # catalogue ids that must be there
-    wants: ClassVar[tuple[str, ...]] = ()  # other services' results that save it work: "pose", "mask", "densepose"
+    wants: ClassVar[tuple[str, ...]] = ()  # other services' results that it reads: "pose", "mask", "densepose"
     requires: ClassVar[tuple[str, ...]] = ()  # packages beyond the embedded default's that must be installed
     note: ClassVar[str] = ""  # what a user should know of its answers, in one sentence
     # Known once it is loaded, and warm

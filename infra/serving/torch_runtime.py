@@ -54,6 +54,7 @@ class TorchRuntime:
 
     @property
     def dtype_name(self) -> str:
+        """As people write it: "float32", "bfloat16", "float16"."""
         return str(self.dtype).removeprefix("torch.")
 
     def open(self, id: str, weights: WeightsPath) -> nn.Module:

@@ -125,17 +125,24 @@ class EngineWorker(Generic[In, Out]):
 
     def _answer(self, batch: list[_Job[In, Out]]) -> None:
         begin = time.perf_counter()
-        try:
-            results: list[Any] = self.engine.run([job.input for job in batch])
-            if len(results) != len(batch):
-                raise ValueError(f"{len(results)} results for {len(batch)} inputs")
-        except Exception:  # whatever it is, the thread lives on
-            log.exception("engine %s failed", self.engine.name)
-            results = [Problem("internal", f"The engine {self.engine.name} failed on this input")] * len(batch)
+        results = self._results([job.input for job in batch])
         ran = time.perf_counter() - begin
         for job, result in zip(batch, results):
             job.queued, job.ran = begin - job.put, ran
             _settle(job, result)
+
+    def _results(self, inputs: list[In]) -> list[Any]:
+        """The engine's; where it fails on several inputs each is tried alone, so that one fails for itself only."""
+        try:
+            results: list[Any] = self.engine.run(inputs)
+            if len(results) != len(inputs):
+                raise ValueError(f"{len(results)} results for {len(inputs)} inputs")
+            return results
+        except Exception:  # whatever it is, the thread lives on
+            log.exception("engine %s failed on %d inputs", self.engine.name, len(inputs))
+        if len(inputs) == 1:
+            return [Problem("internal", f"The engine {self.engine.name} failed on this input")]
+        return [result for each in inputs for result in self._results([each])]
 
 
 def _settle(job: _Job[In, Out], result: Any) -> None:

@@ -271,4 +271,5 @@ class _ShownProgress(Progress):
 
     def finished(self, entry: Network) -> None:
         if entry.id in self._tasks:
-            self._bars.update(self._tasks[entry.id], total=1, completed=1)
+            size = round(entry.mb * 1e6)
+            self._bars.update(self._tasks[entry.id], total=size, completed=size)

@@ -98,12 +98,15 @@ class Downloader:
                     file.write(chunk)
                     done += len(chunk)
                     if limit is not None and done > limit:
-                        raise SourceError("the file is longer there than this network")
+                        break
                     report(done)
         except httpx.TransportError as error:
             raise Cut(str(error) or type(error).__name__) from error
         finally:
             response.close()
+        if limit is not None and done > limit:
+            discard(part)
+            raise SourceError("the file is longer there than this network")
         if sizes and done not in sizes:
             raise Cut(f"{done} bytes came")
 

@@ -68,16 +68,20 @@ def import_checkpoint(checkpoint: Checkpoint, file: Path, weights: WeightsFolder
 
     float16, bfloat16 and float64 become the float32 of the network, counters int64. A value that is no finite number
     is a fault: a network with one gives nothing but such. Memory: about the file's size (as mapped pages, where its
-    format allows), and up to half as much again for old pickles that hold arrays as text.
+    format allows), whatever its form.
 
-    Raises `ModelsMissing`, `UnreadableCheckpoint`, `RefusedCheckpoint`, `OSError`. The caller holds the folder's lock.
+    Raises `ModelsMissing`, `UnreadableCheckpoint`, `RefusedCheckpoint`, and `OSError` where the folder cannot be
+    written. The caller holds the folder's lock.
     """
     require_models()
-    file_format = format_of(file, {published.format for published in checkpoint.files})
-    _check_name(checkpoint, file)
-    _check_size(checkpoint, file)
-    digests = hashes_of(file, {"sha256", *(each.digest.algorithm for each in checkpoint.files if each.digest)})
-    stored = read(file, file_format, checkpoint.names.wrappers)
+    try:
+        file_format = format_of(file, {published.format for published in checkpoint.files})
+        _check_name(checkpoint, file)
+        _check_size(checkpoint, file)
+        digests = hashes_of(file, {"sha256", *(each.digest.algorithm for each in checkpoint.files if each.digest)})
+        stored = read(file, file_format, checkpoint.names.wrappers)
+    except OSError as error:
+        raise UnreadableCheckpoint(file, f"cannot be read ({error.strerror})") from error
     wanted = wanted_by(checkpoint)
     # Caffe itself skips the layers of a file that the network does not have
     found = match(stored, wanted, checkpoint.names, drops_unknown=file_format == "caffe")

@@ -94,7 +94,9 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _is_constant(name: str, tensor: Stored, names: NameMap) -> bool:
     """Whether the network has these very values built in."""
     values = dict(names.constants).get(name)
-    return values is not None and prod(tensor.shape) == len(values) and np.allclose(tensor.read().ravel(), values)
+    if values is None or prod(tensor.shape) != len(values) or tensor.dtype not in _WIDER["float32"]:
+        return False
+    return np.allclose(tensor.read().ravel(), values)
 
 
 def _foreign(tensors: Iterable[str], names: NameMap) -> list[str]:

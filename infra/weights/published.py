@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from infra.weights.download import Downloader, SourceError
+from infra.weights.download import Downloader, SourceError, discard
 from infra.weights.entry import Checkpoint, Hub, PublishedFile, SourceKind
 from infra.weights.fetch import ALL_KINDS, Progress
 from infra.weights.folder import WeightsFolder, import_by_hand
@@ -19,6 +19,8 @@ from infra.weights.importing import Imported, RefusedCheckpoint, hashes_of, impo
 from infra.weights.readers import UnreadableCheckpoint
 
 DOWNLOADS = ".downloads"  # inside the weights folder, so that a cut download goes on later
+_CUT = (".part", ".incomplete")  # what names of downloads that wait to go on end in, ours and the hub's library's
+_WANTS_TOKEN = (401, 403)
 _ROOM = 1.5  # times the size that the catalogue tells, after which a download is no longer taken
 
 
@@ -41,6 +43,8 @@ class NotFetched(Exception):
         tried = [f"  {place}: {reason}" for place, reason in reasons]
         if not checkpoint.fetchable:
             tried = ["  Its publisher gives it out on a file-sharing site only, to browsers."]
+        elif not reasons:
+            tried = ["  No source of the chosen kinds has it."]
         lines = [f"Could not fetch {checkpoint.id} ({checkpoint.purpose}).", *tried]
         super().__init__("\n".join([*lines, f"  By hand: get {import_by_hand(checkpoint)}."]))
 
@@ -60,6 +64,8 @@ def fetch_checkpoint(
     progress = progress or Progress()
     if weights.fault(checkpoint) is None:
         return None
+    if not checkpoint.fetchable:
+        raise NotFetched(checkpoint, [])
     if not (accepted or checkpoint.licence.commercial_use):
         raise LicenceNotAccepted(checkpoint)
     require_models()
@@ -93,12 +99,17 @@ class _Run:
                 downloaded.unlink()
                 reasons.append((place, str(error)))
                 continue
-            shutil.rmtree(self._folder)
+            self._clear()
             self._progress.finished(self._checkpoint)
             return imported
-        with suppress(OSError):  # unless a cut download waits there to go on
-            self._folder.rmdir()
+        if not any(path.name.endswith(_CUT) for path in self._folder.rglob("*")):
+            self._clear()
         raise NotFetched(self._checkpoint, reasons)
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._folder)
+        with suppress(OSError):  # other checkpoints' downloads are there
+            self._folder.parent.rmdir()
 
     def _places(self, kinds: Collection[SourceKind]) -> Iterator[tuple[PublishedFile, Hub | str]]:
         for file in self._checkpoint.files:
@@ -123,7 +134,9 @@ class _Run:
             downloader.get(source, part, report=report, limit=int(file.mb * 1e6 * _ROOM))
         finally:
             downloader.close()
-        return part.replace(whole)
+        part.replace(whole)
+        discard(part)
+        return whole
 
 
 def from_hub(source: Hub, folder: Path) -> Path:
@@ -140,6 +153,9 @@ def from_hub(source: Hub, folder: Path) -> Path:
         return Path(hf_hub_download(source.repository, source.file, revision=source.revision, local_dir=folder))
     except Exception as error:  # the library passes on those of whatever HTTP client it uses
         said = str(error).strip().partition("\n")[0] or type(error).__name__
+        answers = [getattr(each, "response", None) for each in (error, error.__cause__)]
+        if any(getattr(answer, "status_code", None) in _WANTS_TOKEN for answer in answers):
+            said += " It may want a token of somebody who may have the file, in HF_TOKEN."
         raise SourceError(f"the hub does not give it ({said})") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from math import prod
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 VERSION_KEY, VERSION = "everywear", "1"  # of what is written here; a file of another version is imported anew
 DIGEST_KEY = "sha256"
-_UNSEALED = "0" * 64
+_UNSEALED, _SEAL = "0" * 64, re.compile("[0-9a-f]{64}")
 _LENGTH_BYTES = 8  # of the header's length, little-endian, at the file's start
 _LARGEST_HEADER = 100_000_000  # the format's own limit
 _DTYPES = {"float32": ("F32", "<f4"), "int64": ("I64", "<i8")}
@@ -77,7 +78,7 @@ def metadata_of(path: Path) -> dict[str, str]:
     header = _read_header(path)
     try:
         metadata = json.loads(header[_LENGTH_BYTES:])["__metadata__"]
-        sealed = isinstance(metadata[DIGEST_KEY], str) and len(metadata[DIGEST_KEY]) == len(_UNSEALED)
+        sealed = _SEAL.fullmatch(metadata[DIGEST_KEY])
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise NoTensorFile("has no metadata that tell its SHA-256") from error
     if not sealed:

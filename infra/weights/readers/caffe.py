@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from itertools import islice
 from math import prod
 from pathlib import Path
 
@@ -23,6 +24,9 @@ LEGACY_SIDES, DATA, SHAPE, DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8  # of BlobProto; 
 SIDES = 1  # of BlobShape
 _UNPACKED_VALUE = DATA << 3 | FOUR_BYTES  # the key in front of every value where the list is not packed
 _BLOB_NAMES = ("weight", "bias")
+_MANY = 10_000  # more than a network has layers, a layer blobs, or a list of numbers pieces
+_MOST_SIDES, _LONGEST_SIDE = 32, (1 << 31) - 1  # of a blob, in Caffe
+_FIRST_LOOK = 1024  # unpacked values
 
 
 class _Malformed(ValueError):
@@ -49,6 +53,12 @@ def read_caffe(path: Path) -> dict[str, Stored]:
     return tensors
 
 
+def _check_count(count: int) -> None:
+    """Refuse small things in large numbers, which take many times the file's memory."""
+    if count > _MANY:
+        raise _Malformed("it has more parts than any network")
+
+
 def _blob_name(number: int) -> str:
     return _BLOB_NAMES[number] if number < len(_BLOB_NAMES) else f"blob{number}"
 
@@ -56,9 +66,12 @@ def _blob_name(number: int) -> str:
 def _layers(net: memoryview) -> Iterator[tuple[str, list[memoryview]]]:
     """Name and blobs of every layer, in the file's order."""
     numbers = {LAYER: (NAME, BLOBS), V1_LAYER: (V1_NAME, V1_BLOBS)}
+    count = 0
     for field, value in _fields(net):
         if field not in numbers or not isinstance(value, memoryview):
             continue
+        count += 1
+        _check_count(count)
         name_field, blobs_field = numbers[field]
         name, blobs = "", []
         for inner, part in _fields(value):
@@ -66,6 +79,7 @@ def _layers(net: memoryview) -> Iterator[tuple[str, list[memoryview]]]:
                 name = bytes(part).decode(errors="replace")
             elif isinstance(part, memoryview) and inner == blobs_field:
                 blobs.append(part)
+                _check_count(len(blobs))
         yield name, blobs
 
 
@@ -83,14 +97,15 @@ def _blob(blob: memoryview) -> tuple[np.ndarray, bool]:
                 raise _Malformed("a list of numbers ends in the middle of one")
             parts.append(np.frombuffer(value, kind))
         elif field == SHAPE and isinstance(value, memoryview):
-            shape = tuple(_sides(value))
+            shape = tuple(islice(_sides(value), _MOST_SIDES + 1))
         elif field in LEGACY_SIDES and isinstance(value, int):
             legacy[field] = value
+        _check_count(len(parts))
     values = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.float32)])
     padded = shape is None
     if shape is None:
         shape = tuple(legacy.get(field, 1) for field in LEGACY_SIDES) if legacy else values.shape
-    if prod(shape) != values.size:
+    if len(shape) > _MOST_SIDES or any(side > _LONGEST_SIDE for side in shape) or prod(shape) != values.size:
         raise _Malformed(f"a layer has {values.size} values for the shape {list(shape)}")
     return values.reshape(shape), padded
 
@@ -135,8 +150,14 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview | np.nd
 def _unpacked(message: memoryview) -> np.ndarray:
     """The floats that `message` begins with, each behind its own key."""
     _taken(message, 1, 4)
-    pairs = np.frombuffer(message[: len(message) // 5 * 5], np.uint8).reshape(-1, 5)
-    others = np.flatnonzero(pairs[:, 0] != _UNPACKED_VALUE)
+    most = len(message) // 5
+    looked = min(most, _FIRST_LOOK)
+    while True:  # looking further only where all so far are values, so that many short lists do not take long
+        pairs = np.frombuffer(message[: 5 * looked], np.uint8).reshape(-1, 5)
+        others = np.flatnonzero(pairs[:, 0] != _UNPACKED_VALUE)
+        if others.size or looked == most:
+            break
+        looked = min(most, 4 * looked)
     pairs = pairs[: others[0]] if others.size else pairs
     return np.ascontiguousarray(pairs[:, 1:]).view("<f4").reshape(-1)
 

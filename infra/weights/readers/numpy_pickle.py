@@ -8,19 +8,19 @@ are then made here, from those notes.
 from __future__ import annotations
 
 import pickle
-import pickletools
 import re
 from collections import OrderedDict
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from infra.weights.readers.pickle_cost import TooCostly, check_cost
 from infra.weights.readers.stored import Stored, UnreadableCheckpoint, of_array, only_tensors, unwrapped
 
 _PLAIN_DTYPE = re.compile(r"[fiu][1248]|b1")
+_MOST_SIDES = 32  # of an array of NumPy 1
 
 
 def read_numpy_pickle(path: Path, wrappers: tuple[str, ...]) -> dict[str, Stored]:
@@ -30,10 +30,10 @@ def read_numpy_pickle(path: Path, wrappers: tuple[str, ...]) -> dict[str, Stored
     """
     try:
         with path.open("rb") as file:
-            _check_memo(file)
+            check_cost(file)
             file.seek(0)
             content = _ArrayUnpickler(file, encoding="latin1").load()  # Python 2 wrote the arrays' bytes as text
-    except _Refused as refused:
+    except (_Refused, TooCostly) as refused:
         raise UnreadableCheckpoint(path, str(refused)) from refused
     except Exception as error:  # a damaged or hostile file can raise anything
         said = str(error).partition("\n")[0][:200] or type(error).__name__
@@ -76,11 +76,11 @@ class _ArrayUnpickler(pickle.Unpickler):
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         stand_ins = {
-            "numpy.multiarray._reconstruct": self._reconstruct,
-            "numpy.numeric._frombuffer": self._frombuffer,
+            "numpy.multiarray._reconstruct": _Function(_reconstruct),
+            "numpy.numeric._frombuffer": _Function(_frombuffer),
             "numpy.ndarray": "numpy.ndarray",  # only ever handed to _reconstruct
-            "numpy.dtype": self._dtype,
-            "_codecs.encode": self._encode,
+            "numpy.dtype": _Function(_dtype),
+            "_codecs.encode": _Function(_encode),
         }
         # NumPy 1 says numpy.core, NumPy 2 numpy._core
         plain = f"{re.sub(r'^numpy[.]_?core[.]', 'numpy.', module)}.{name}"
@@ -92,29 +92,38 @@ class _ArrayUnpickler(pickle.Unpickler):
     def persistent_load(self, pid: object) -> None:
         raise _Refused("refers to objects outside of itself, which a pickle of arrays does not")
 
-    # Bound methods, since a pickle can set attributes of plain functions and classes, but not of these.
-    def _reconstruct(self, subtype: str, shape: tuple, code: object) -> _Array:
-        return _Array()
 
-    def _dtype(self, code: str, *flags: object) -> _DType:
-        return _DType(code)
+class _Function:
+    """Stands for a function. A pickle can set attributes: a real function, or method, would keep them for good."""
 
-    def _encode(self, text: str, encoding: str) -> bytes:
-        if encoding not in ("latin1", "latin-1"):
-            raise _Refused(f"encodes text as {encoding!r:.40}, which a pickled array does not")
-        return text.encode("latin1")
+    __slots__ = ("_answer",)
 
-    def _frombuffer(self, raw: bytes, dtype: _DType, shape: tuple[int, ...], order: str) -> _Array:
-        array = _Array()
-        array.__setstate__((1, shape, dtype, order == "F", raw))
-        return array
+    def __init__(self, answer: Callable) -> None:
+        self._answer = answer
+
+    def __call__(self, *arguments: object) -> object:
+        return self._answer(*arguments)
 
 
-def _check_memo(file: BinaryIO) -> None:
-    """Refuse memo numbers that nobody counts up to: the unpickler would make room for every one below."""
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= count:
-            raise _Refused(f"numbers an object {argument} after {count} steps; it was not read further")
+def _reconstruct(subtype: str, shape: tuple, code: object) -> _Array:
+    return _Array()
+
+
+def _frombuffer(raw: bytes, dtype: _DType, shape: tuple[int, ...], order: str) -> _Array:
+    array = _Array()
+    array.__setstate__((1, shape, dtype, order == "F", raw))
+    return array
+
+
+def _dtype(code: str, *flags: object) -> _DType:
+    return _DType(code)
+
+
+def _encode(text: str, encoding: str) -> str:
+    """The text itself: its bytes are made when an array is read, not once for every time that a pickle asks."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise _Refused("encodes something in a way that a pickled array does not")
+    return text
 
 
 def _array(path: Path, name: str, value: object) -> Stored | None:
@@ -122,10 +131,13 @@ def _array(path: Path, name: str, value: object) -> Stored | None:
     if not isinstance(value, _Array):
         return None
     try:
-        return of_array(_made(value))
+        array = _made(value)
     except (AttributeError, TypeError, ValueError) as error:  # notes of the wrong types, or none at all
         reason = f"holds {name:.100} as what looks like an array and is none ({str(error):.200})"
         raise UnreadableCheckpoint(path, reason) from error
+    if isinstance(value.raw, str):  # it becomes bytes for one array at a time
+        return Stored(array.shape, array.dtype.name, lambda: _made(value))
+    return of_array(array)
 
 
 def _made(notes: _Array) -> np.ndarray:
@@ -134,6 +146,7 @@ def _made(notes: _Array) -> np.ndarray:
         raise ValueError("its values are no plain numbers")
     kind = np.dtype(order + code)
     raw = notes.raw.encode("latin1") if isinstance(notes.raw, str) else notes.raw
-    if any(type(side) is not int or side < 0 for side in shape) or prod(shape) * kind.itemsize != len(raw):
+    sane = len(shape) <= _MOST_SIDES and all(type(side) is int and 0 <= side < 1 << 63 for side in shape)
+    if not sane or prod(shape) * kind.itemsize != len(raw):
         raise ValueError(f"it has {len(raw)} bytes, and its shape needs other")
     return np.frombuffer(raw, kind).reshape(shape, order="F" if notes.fortran else "C")

@@ -8,7 +8,6 @@ from torch import Tensor
 from infra.preprocess.densepose.rcnn.network import CHARTS
 
 COARSE = 2  # background, person
-CHANNELS = COARSE + 3 * CHARTS  # coarse, parts, u, v
 
 _NUMBERS_AT_ONCE = 1 << 21  # of enlarged channels, which bounds their memory to a few times 8 MB
 

@@ -55,4 +55,4 @@ class DensePoseRcnn(TorchEngine[DensePoseInput, DensePose]):
         return inference.post(inference.infer(inference.pre(batch)), batch)
 
     def example(self) -> DensePoseInput:
-        return DensePoseInput(np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 127, np.uint8))
+        return DensePoseInput(np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 128, np.uint8))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from infra.preprocess.densepose.rcnn.resizing import (
     normalised,
     resize_bilinear,
 )
+from infra.serving.alike import alike
 from infra.serving.engine import EngineError
 
 SURE = 0.8  # probability of a person that every published try-on recipe asks for
@@ -78,13 +78,11 @@ class Inference:
 
     def pre(self, batch: Sequence[DensePoseInput]) -> list[Group]:
         """Resized, normalised and padded on the device, in groups of one shape."""
-        resized: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         sizes, pictures = [], []
-        for place, item in enumerate(batch):
+        for item in batch:
             sizes.append(network_size(item.picture.shape[:2], self.short_side, self.long_side))
             photo = torch.from_numpy(np.ascontiguousarray(item.picture)).to(self.device)
             pictures.append(normalised(resize_bilinear(photo, sizes[-1])).to(self.dtype))
-            resized[tuple(pictures[-1].shape)].append(place)
         return [
             Group(
                 members,
@@ -93,7 +91,7 @@ class Inference:
                 [batch[place].picture.shape[:2] for place in members],
                 [batch[place].pose.people[0] if batch[place].pose else None for place in members],
             )
-            for members in resized.values()
+            for members in alike(picture.shape for picture in pictures).values()
         ]
 
     def infer(self, groups: Sequence[Group]) -> Found:

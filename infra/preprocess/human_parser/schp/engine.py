@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infra.imaging.frame import FRAME_HEIGHT, FRAME_WIDTH
 from infra.preprocess.human_parser.parse import Parse, ParseInput
 from infra.serving.engine import EngineError, WeightsPath
 from infra.serving.settings import Settings
@@ -24,7 +25,7 @@ NOTES = {
     "pascal": "The checkpoint knows body parts, not clothes: torso and upper legs are taken for top and trousers.",
 }
 
-_NOBODY = EngineError("no_person", "Nobody was found in the picture. Use a photo that shows a person.")
+_NOBODY = EngineError("no_person", "The parser saw nothing of a person. Use a photo that shows one.")
 
 
 class Schp(TorchEngine[ParseInput, Parse]):
@@ -64,4 +65,4 @@ class Schp(TorchEngine[ParseInput, Parse]):
         return [_NOBODY if parse is None or not parse.labels.any() else parse for parse in found]
 
     def example(self) -> ParseInput:
-        return ParseInput(np.full((1024, 768, 3), 128, np.uint8))
+        return ParseInput(np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 128, np.uint8))

@@ -40,7 +40,8 @@ class FoldedSchp(nn.Module):
 
 
 class Classifier(nn.Module):
-    """The last 1x1 convolution, as a product: CUDA rounds a float32 convolution's factors to TF32, a product's not."""
+    """The last 1x1 convolution, as a product: by default torch rounds a float32 convolution's factors to TF32 on CUDA,
+    and a product's not."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ class ActivatedNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def scale(self) -> torch.Tensor:
+        """What normalised values are multiplied by, one number per channel."""
         return self.weight.abs() + EPSILON
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -142,8 +143,8 @@ class AugmentedCe2p(nn.Module):
         self.layer3 = _stage(512, 256, 23, stride=2)
         self.layer4 = _stage(1024, 512, 3, dilation=2)
         self.context_encoding = PyramidPooling()
-        self.decoder = Decoder(classes)
         self.edge = EdgeHead()
+        self.decoder = Decoder(classes)
         self.fushion = nn.Sequential(*_normed(1024, 256), nn.Dropout2d(0.1), nn.Conv2d(256, classes, 1))
 
     def stem(self, x: torch.Tensor) -> torch.Tensor:
@@ -173,16 +174,20 @@ def resized(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def build_schp_cihp() -> AugmentedCe2p:
+    """The network of `exp_schp_multi_cihp_global.pth` and `..._local.pth`; trained at 473 x 473."""
     return AugmentedCe2p(classes=20)
 
 
 def build_schp_lip() -> AugmentedCe2p:
+    """The network of `exp-schp-201908261155-lip.pth`; trained at 473 x 473."""
     return AugmentedCe2p(classes=20)
 
 
 def build_schp_atr() -> AugmentedCe2p:
+    """The network of `exp-schp-201908301523-atr.pth`; trained at 512 x 512."""
     return AugmentedCe2p(classes=18)
 
 
 def build_schp_pascal() -> AugmentedCe2p:
+    """The network of `exp-schp-201908270938-pascal-person-part.pth`; trained at 512 x 512."""
     return AugmentedCe2p(classes=7)

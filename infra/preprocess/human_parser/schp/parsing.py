@@ -12,6 +12,7 @@ from infra.preprocess.human_parser.schp.folding import Classifier
 from infra.preprocess.human_parser.schp.geometry import Placement, Size
 from infra.preprocess.human_parser.schp.renumbering import to_fleet
 from infra.preprocess.human_parser.schp.warping import labels_of, normalised, warped
+from infra.serving.alike import alike
 
 
 class Parser:
@@ -49,12 +50,9 @@ class Parser:
 
     def _alike(self, batch: list[ParseInput]) -> dict[Placement, list[int]]:
         """Which of the batch have crops of the same size: they are warped together."""
-        groups: dict[Placement, list[int]] = {}
-        for index, item in enumerate(batch):
-            rows, columns = _box(item)
-            placement = Placement((rows.stop - rows.start, columns.stop - columns.start), self._input_size)
-            groups.setdefault(placement, []).append(index)
-        return groups
+        boxes = [_box(item) for item in batch]
+        sizes = [(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in boxes]
+        return alike(Placement(size, self._input_size) for size in sizes)
 
     def _parse(self, answer: np.ndarray, item: ParseInput) -> Parse:
         box = _box(item)

@@ -14,13 +14,16 @@ from infra.preprocess.masking.mask import Mask, MaskInput
 from infra.preprocess.masking.subjects.chosen_person import bones, coarse_alpha, joined, person_window
 from infra.preprocess.masking.subjects.edge_cut import cut
 from infra.preprocess.masking.subjects.garment_check import LEAST_EVIDENCE, evidence, kinds
-from infra.preprocess.masking.subjects.refusals import LEAST_SIDE, NO_GARMENT, NO_PERSON, TOO_SMALL
+from infra.preprocess.masking.subjects.refusals import (
+    GARMENT_SIDE,
+    NO_GARMENT,
+    NO_PERSON,
+    TOO_SMALL,
+    holds_no_garment,
+)
 from infra.preprocess.masking.subjects.worn import is_worn, worn_alpha
-from infra.preprocess.selfie_multiclass import SelfieMulticlass
+from infra.preprocess.selfie_multiclass import SelfieMulticlass, probabilities
 from infra.serving.engine import Engine, EngineError, WeightsPath
-
-# Longer side that garments are cut out at, pixels: the cut-out's lengths are meant for it.
-_GARMENT_SIZE = 1024
 
 
 class Embedded(Engine[MaskInput, Mask]):
@@ -62,9 +65,9 @@ class Embedded(Engine[MaskInput, Mask]):
 
     def _garment(self, one: MaskInput) -> Mask | EngineError:
         whole = one.picture
-        if min(whole.shape[:2]) < LEAST_SIDE:
+        if holds_no_garment(whole.shape[:2]):
             return TOO_SMALL
-        scale = _GARMENT_SIZE / max(whole.shape[:2])
+        scale = GARMENT_SIDE / max(whole.shape[:2])
         picture = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else whole
         by_colour = self._beside.submit(studio_cutout, picture)
         logits, salient = self._classes(picture), self._saliency(picture)
@@ -77,7 +80,7 @@ class Embedded(Engine[MaskInput, Mask]):
         on_studio = alpha is not None
         if alpha is None:
             alpha = cut(picture, salient)
-        classes = _probabilities(logits)
+        classes = probabilities(logits)
         found = evidence(salient, classes, alpha, on_studio)
         if found < LEAST_EVIDENCE:
             return NO_GARMENT
@@ -87,9 +90,3 @@ class Embedded(Engine[MaskInput, Mask]):
         if scale < 1:
             alpha = cv2.resize(alpha, whole.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         return Mask(alpha, logits.astype(np.float16), kinds(alpha), found, worn)
-
-
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax across the last axis."""
-    odds = np.exp(logits - logits.max(-1, keepdims=True))
-    return odds / odds.sum(-1, keepdims=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from infra.imaging.shrink import shrunk
 from infra.preprocess.masking.subjects.skeleton import Skeleton
 from infra.preprocess.pose_estimation.pose import Pose
 from infra.preprocess.selfie_multiclass import BACKGROUND, FACE_SKIN
@@ -23,9 +24,8 @@ def coarse_alpha(picture: np.ndarray, logits: np.ndarray, pose: Pose | None) -> 
 
     `picture` uint8 HxWx3 RGB, `logits` 256x256x6 of the whole picture.
     """
-    scale = min(1.0, _WORKING / max(picture.shape[:2]))
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
-    return _soft(small, _log_odds(small, logits, pose, scale))
+    small, _ = shrunk(picture, _WORKING)
+    return _soft(small, _log_odds(small, logits, pose, max(small.shape[:2]) / max(picture.shape[:2])))
 
 
 def person_window(coarse: np.ndarray, size: tuple[int, int], margin: float = 0.06) -> Window | None:

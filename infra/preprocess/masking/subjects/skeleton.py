@@ -58,6 +58,7 @@ class Skeleton:
         return cls(limbs, corners, chosen(head), float(max(unit, 8.0)))
 
     def scaled(self, factor: float) -> Skeleton:
+        """In the picture made `factor` times as large."""
         limbs = [limb * factor for limb in self.limbs]
         return Skeleton(limbs, self.trunk * factor, self.head * factor, max(self.unit * factor, 4.0))
 

@@ -14,48 +14,47 @@ from infra.imaging.shrink import shrunk
 from infra.preprocess.masking.mask import Mask, MaskInput
 from infra.preprocess.masking.subjects.chosen_person import bones, coarse_alpha, joined
 from infra.preprocess.masking.subjects.garment_check import LEAST_EVIDENCE, evidence, kinds
-from infra.preprocess.masking.subjects.refusals import NO_GARMENT, NO_PERSON
+from infra.preprocess.masking.subjects.refusals import GARMENT_SIDE, NO_GARMENT, NO_PERSON
 from infra.preprocess.masking.subjects.worn import is_worn, worn_alpha
-from infra.preprocess.selfie_multiclass import SelfieMulticlass
+from infra.preprocess.selfie_multiclass import SelfieMulticlass, probabilities
 from infra.serving.engine import EngineError
 
-_READ_AT = 1024  # longer side at which clothes are cut out of a wearer: the cut's lengths are meant for it
 _EVIDENCE_AT = 320  # side of the map that evidence is counted on: its thresholds are meant for it
 _INSIDE, _COVERED = 200, 127  # alphas: of what certainly is the person, and of what counts as covered
 _LEAST_SEEN = 0.5  # of the chosen person's inside that must stand out; else something else did
 
 
 @dataclass(frozen=True)
-class Told:
+class ClassReading:
     """What the multi-class network tells of a picture."""
 
     logits: np.ndarray  # float32 256x256x6
     coarse: np.ndarray | None  # of persons: coverage of the chosen one, uint8 hxw, up to 512
 
 
-def told(one: MaskInput, classes: SelfieMulticlass) -> Told:
+def read_classes(one: MaskInput, classes: SelfieMulticlass) -> ClassReading:
     """All that is to be known of a picture before its salience is."""
     logits = classes(_shrunk(one.picture))
-    return Told(logits, coarse_alpha(one.picture, logits, one.pose) if one.subject == "person" else None)
+    return ClassReading(logits, coarse_alpha(one.picture, logits, one.pose) if one.subject == "person" else None)
 
 
-def chosen(one: MaskInput, alpha: np.ndarray, told: Told) -> Mask | EngineError:
+def chosen_subject(one: MaskInput, alpha: np.ndarray, reading: ClassReading) -> Mask | EngineError:
     """The input's subject, out of an alpha uint8 HxW of all that stands out."""
-    return _person(one, alpha, told) if one.subject == "person" else _garment(one, alpha, told)
+    return _person(one, alpha, reading) if one.subject == "person" else _garment(one, alpha, reading)
 
 
 def _shrunk(picture: np.ndarray) -> np.ndarray:
     """The picture (HxW or HxWxC) with a longer side of 1024 at most."""
-    return shrunk(picture, _READ_AT)[0]
+    return shrunk(picture, GARMENT_SIDE)[0]
 
 
-def _person(one: MaskInput, alpha: np.ndarray, told: Told) -> Mask | EngineError:
+def _person(one: MaskInput, alpha: np.ndarray, reading: ClassReading) -> Mask | EngineError:
     """The person of the pose; without a pose, everybody.
 
     Where the alpha leaves out most of the person, because something else stands out more, the person's coarse outline
     by the multi-class network takes its place.
     """
-    size, coarse = one.picture.shape[:2], told.coarse
+    size, coarse = one.picture.shape[:2], reading.coarse
     inside = coarse > _INSIDE
     if not inside.any():
         return NO_PERSON
@@ -65,17 +64,16 @@ def _person(one: MaskInput, alpha: np.ndarray, told: Told) -> Mask | EngineError
     mine = joined(alpha.astype(np.float32), np.s_[:, :], coarse, bones(coarse, one.pose, size), size)
     if not (mine > _COVERED).any():
         return NO_PERSON
-    return Mask(mine, class_logits=told.logits.astype(np.float16))
+    return Mask(mine, class_logits=reading.logits.astype(np.float16))
 
 
-def _garment(one: MaskInput, alpha: np.ndarray, told: Told) -> Mask | EngineError:
+def _garment(one: MaskInput, alpha: np.ndarray, reading: ClassReading) -> Mask | EngineError:
     """What stands out; its wearer is left out unless the subject is "cutout".
 
     `no_garment` where too little speaks for one (`garment_check.evidence`): it must stand out as one large, sharply
     bounded thing that is neither round nor a pair, and the multi-class network must not see but skin, hair or things.
     """
-    classes = np.exp(told.logits - told.logits.max(-1, keepdims=True))
-    classes /= classes.sum(-1, keepdims=True)
+    classes = probabilities(reading.logits)
     small = _shrunk(alpha)
     salient = cv2.resize(alpha, (_EVIDENCE_AT, _EVIDENCE_AT), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     found = evidence(salient, classes, small, on_studio=False)

@@ -107,6 +107,7 @@ class Encoder(nn.Module):
 
     def __init__(self, *, edge: bool = False) -> None:
         super().__init__()
+        self.Frequency_Edge_Module1 = FrequencyEdge(FEATURE_CHANNELS[0]) if edge else None
         self._conv_stem = PaddedConv(3, STEM_CHANNELS, 3, 2, before=0, after=1)
         self._bn0 = _norm(STEM_CHANNELS)
         channels, blocks = STEM_CHANNELS, []
@@ -115,7 +116,6 @@ class Encoder(nn.Module):
                 blocks.append(InvertedBottleneck(channels, stage, first=i == 0))
                 channels = stage.channels
         self._blocks = nn.ModuleList(blocks)
-        self.Frequency_Edge_Module1 = FrequencyEdge(FEATURE_CHANNELS[0]) if edge else None
 
     def stem(self, image: torch.Tensor) -> torch.Tensor:
         """Bx3xHxW -> Bx64xH/2xW/2."""

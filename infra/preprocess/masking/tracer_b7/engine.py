@@ -9,8 +9,8 @@ import numpy as np
 
 from infra.imaging.frame import FRAME_HEIGHT, FRAME_WIDTH
 from infra.preprocess.masking.mask import Mask, MaskInput
-from infra.preprocess.masking.subjects.refusals import LEAST_SIDE, TOO_SMALL
-from infra.preprocess.masking.tracer_b7.choice import chosen, told
+from infra.preprocess.masking.subjects.refusals import TOO_SMALL, holds_no_garment
+from infra.preprocess.masking.tracer_b7.choice import chosen_subject, read_classes
 from infra.preprocess.selfie_multiclass import SelfieMulticlass
 from infra.serving.engine import EngineError, WeightsPath
 from infra.serving.settings import Settings
@@ -47,12 +47,12 @@ class TracerB7(TorchEngine[MaskInput, Mask]):
             network = runtime.prepare(fba.fold(runtime.open("fba", weights)))
             self.matting = Matting(network, runtime.device, carvekit=self.settings.tracer_matting == "carvekit")
         self._classes = SelfieMulticlass(weights("selfie_multiclass"), threads)
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="classes")  # tells classes while TRACER runs
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="classes")  # reads classes while TRACER runs
 
     def answer(self, batch: list[MaskInput]) -> list[Mask | EngineError]:
         results: list[Mask | EngineError] = [TOO_SMALL] * len(batch)
         large = [
-            i for i, one in enumerate(batch) if one.subject == "person" or min(one.picture.shape[:2]) >= LEAST_SIDE
+            i for i, one in enumerate(batch) if one.subject == "person" or not holds_no_garment(one.picture.shape[:2])
         ]
         if large:
             for i, result in zip(large, self._masks([batch[i] for i in large])):
@@ -60,11 +60,11 @@ class TracerB7(TorchEngine[MaskInput, Mask]):
         return results
 
     def _masks(self, batch: list[MaskInput]) -> list[Mask | EngineError]:
-        classes = [self._beside.submit(told, one, self._classes) for one in batch]
+        classes = [self._beside.submit(read_classes, one, self._classes) for one in batch]
         alphas = self.salience(batch)
         if self.matting is not None:
             alphas = self.matting([one.picture for one in batch], alphas)
-        return [chosen(one, alpha, each.result()) for one, alpha, each in zip(batch, alphas, classes)]
+        return [chosen_subject(one, alpha, each.result()) for one, alpha, each in zip(batch, alphas, classes)]
 
     def example(self) -> MaskInput:
         return MaskInput(np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 128, np.uint8))

@@ -88,10 +88,12 @@ class TracedEdges(NamedTuple):
 
 
 class _Decoder(nn.Module):
-    """What both releases have in common; their state dicts hold the decoder's parts at the top level."""
+    """What both releases have in common; their state dicts hold the decoder's parts at the top level, after `encoder`
+    under the name that it has there."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, encoder: Encoder) -> None:
         super().__init__()
+        self.add_module(name, encoder)
         f0, f1, f2, f3 = FEATURE_CHANNELS
         self.rfb2 = ReceptiveField(f1, _FIELD_CHANNELS[0])
         self.rfb3 = ReceptiveField(f2, _FIELD_CHANNELS[1])
@@ -119,8 +121,7 @@ class Tracer(_Decoder):
     """CarveKit's release: without the edge module."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.encoder = Encoder()
+        super().__init__("encoder", Encoder())
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Probability of the salient object, float32 Bx1xHxW, 0 to 1.
@@ -135,8 +136,7 @@ class TracerEdge(_Decoder):
     """The authors' own release (TE-7), whose encoder is called `model` and has the edge module."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.model = Encoder(edge=True)
+        super().__init__("model", Encoder(edge=True))
 
     def forward(self, image: torch.Tensor) -> TracedEdges:
         """As `Tracer.forward`; the edges are of the encoder."""

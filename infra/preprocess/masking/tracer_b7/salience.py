@@ -31,4 +31,5 @@ class Salience:
         return self._network(images)[:, 0]
 
     def post(self, probabilities: torch.Tensor, batch: list[MaskInput]) -> list[np.ndarray]:
+        """Soft masks uint8 HxW at the pictures' own sizes."""
         return [mask_of(each, one.picture.shape[:2]) for each, one in zip(probabilities, batch)]

@@ -10,22 +10,24 @@ from infra.preprocess.pose_estimation.openpose.pairs import Pairs
 from infra.preprocess.pose_estimation.openpose.peaks import Peaks
 from infra.preprocess.pose_estimation.openpose.skeletons import Skeleton
 
-NOBODY = -1
+NO_PEAK = -1
 PEAK_WEIGHT = 0.1  # of the scores of both ends, in the order in which OpenPose takes pairs
 
 
 @dataclass(eq=False)
 class Body:
-    """`members`: of each part a peak or NOBODY. `total` adds up the scores of peaks and pairs, `count` the parts."""
+    """`members`: of each part a peak or NO_PEAK. `total` adds up the scores of peaks and pairs, `count` the parts."""
 
     members: list[int]
     total: float
     count: int
 
     def shares_a_part(self, other: Body) -> bool:
-        return any(NOBODY not in each for each in zip(self.members, other.members))
+        """Whether both have a peak of the same part: then they are two people."""
+        return any(NO_PEAK not in each for each in zip(self.members, other.members))
 
     def take_in(self, other: Body, score: float) -> None:
+        """Becomes both bodies together, joined by a pair of this score."""
         self.members = [max(each) for each in zip(self.members, other.members)]
         self.total += other.total + score
         self.count += other.count
@@ -40,13 +42,13 @@ def best_first(pairs: Pairs, peaks: Peaks, skeleton: Skeleton) -> list[Body]:
         part_a, part_b = skeleton.limbs[limb]
         of_a, of_b = owners.get(a), owners.get(b)
         if of_a is None and of_b is None:
-            body = Body([NOBODY] * skeleton.parts, peak_scores[a] + peak_scores[b] + score, 2)
+            body = Body([NO_PEAK] * skeleton.parts, peak_scores[a] + peak_scores[b] + score, 2)
             body.members[part_a], body.members[part_b] = a, b
             owners[a] = owners[b] = body
             bodies.append(body)
         elif of_a is None or of_b is None:
             body, part, peak = (of_b, part_a, a) if of_a is None else (of_a, part_b, b)
-            if body.members[part] == NOBODY:
+            if body.members[part] == NO_PEAK:
                 body.members[part] = peak
                 body.total += peak_scores[peak] + score
                 body.count += 1
@@ -56,7 +58,7 @@ def best_first(pairs: Pairs, peaks: Peaks, skeleton: Skeleton) -> list[Body]:
         elif not of_a.shares_a_part(of_b):
             first, second = sorted((of_a, of_b), key=bodies.index)
             first.take_in(second, score)
-            owners.update((peak, first) for peak in second.members if peak != NOBODY)
+            owners.update((peak, first) for peak in second.members if peak != NO_PEAK)
             bodies.remove(second)
     return bodies
 
@@ -79,7 +81,7 @@ def limb_by_limb(pairs: Pairs, peaks: Peaks, skeleton: Skeleton) -> list[Body]:
         part_a, part_b = skeleton.limbs[limb]
         having = [body for body in bodies if body.members[part_a] == a or body.members[part_b] == b]
         if not having:
-            body = Body([NOBODY] * skeleton.parts, peak_scores[a] + peak_scores[b] + score, 2)
+            body = Body([NO_PEAK] * skeleton.parts, peak_scores[a] + peak_scores[b] + score, 2)
             body.members[part_a], body.members[part_b] = a, b
             bodies.append(body)
             continue

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infra.imaging.frame import FRAME_HEIGHT, FRAME_WIDTH
 from infra.preprocess.pose_estimation.drawing import HAND_THRESHOLD
 from infra.preprocess.pose_estimation.keypoints import body_25
 from infra.preprocess.pose_estimation.openpose.hands import HAND_POINTS, LEFT, HandInput, hand_squares, worth_a_look
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 SKELETONS = {"body_25": BODY_25, "coco": COCO_18}
 NOBODY = (
-    "Nobody is seen in this picture. The network sees it at a height of {height} pixels; in a large scene small people "
-    "show at more (EVERYWEAR_OPENPOSE_NET_HEIGHT)."
+    "Nobody is seen in this picture. The network looks at it {height} pixels high; to find small people in a large "
+    "scene, raise EVERYWEAR_OPENPOSE_NET_HEIGHT."
 )
 
 
@@ -41,6 +42,7 @@ class OpenPose(TorchEngine[PoseInput, Pose]):
 
     @property
     def preset(self) -> Preset:
+        """How pictures go in and people come out, by the settings."""
         skeleton, height = SKELETONS[self.settings.openpose_body], self.settings.openpose_net_height
         if self.settings.openpose_rules == "port":
             return PortPreset(skeleton, height)
@@ -54,7 +56,7 @@ class OpenPose(TorchEngine[PoseInput, Pose]):
         self.hands = HandPass(*hands) if hands else None
 
     def example(self) -> PoseInput:
-        return PoseInput(np.zeros((1024, 768, 3), np.uint8))
+        return PoseInput(np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 128, np.uint8))
 
     def warm_up(self) -> None:
         super().warm_up()
@@ -76,7 +78,7 @@ class OpenPose(TorchEngine[PoseInput, Pose]):
     def _hands(self, pictures: list[np.ndarray], people: list[np.ndarray]) -> list[np.ndarray]:
         """Of each picture N x 2 x 21 x 3, of everybody or the first person; 0 where no hand was looked for.
 
-        A point that OpenPose would not draw is a guess, which the network has for every point of a hidden hand, too.
+        Points that are too unsure for OpenPose to draw become 0: even of a hidden hand the network guesses every one.
         """
         points = [np.zeros((len(each), 2, HAND_POINTS, 3), np.float32) for each in people]
         if self.hands is None:
@@ -101,7 +103,7 @@ class OpenPose(TorchEngine[PoseInput, Pose]):
 def chosen_first(people: People, near: np.ndarray | None, size: tuple[int, int]) -> np.ndarray:
     """N x 25 x 3 (BODY_25): whoever is nearest to `near` (x, y) first, then the others by how large they are.
 
-    Nobody stays of whom nothing lies in the picture, `size` (height, width).
+    Whoever has no key point inside the picture, of `size` (height, width), is left out.
     """
     order = np.argsort(-people.sizes(), kind="stable")
     bodies = [_inside(body_25(people.key_points[index]), size) for index in order]

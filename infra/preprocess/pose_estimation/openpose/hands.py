@@ -49,6 +49,7 @@ def hand_squares(people: np.ndarray) -> np.ndarray:
 
 
 def worth_a_look(square: np.ndarray) -> bool:
+    """Whether the square (left x, top y, side) is one that OpenPose gives its network."""
     return bool(square[2] > LEAST_SIDE)
 
 

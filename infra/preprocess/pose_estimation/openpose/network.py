@@ -204,16 +204,20 @@ class PointNetwork(CaffeNetwork):
 
 
 def build_openpose_body_25() -> Body25:
+    """The network of `pose_iter_584000.caffemodel`."""
     return Body25()
 
 
 def build_openpose_coco() -> Coco18:
+    """The network of `pose_iter_440000.caffemodel`, and of `body_pose_model.pth` made of it."""
     return Coco18()
 
 
 def build_openpose_hand() -> PointNetwork:
+    """The network of `pose_iter_102000.caffemodel`, and of `hand_pose_model.pth` made of it."""
     return PointNetwork(21)
 
 
 def build_openpose_face() -> PointNetwork:
+    """The network of `pose_iter_116000.caffemodel`, and of `facenet.pth` made of it."""
     return PointNetwork(70)

@@ -36,7 +36,8 @@ class FieldRules:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Sorted by limb, then by the peaks `a` and `b`, which are counted through all parts."""
+    """N pairs: `limb`, and the peaks `a` and `b` at its ends as indices of all peaks (int), sorted in that order;
+    `score` is a float, higher where the field agrees more."""
 
     limb: np.ndarray
     a: np.ndarray

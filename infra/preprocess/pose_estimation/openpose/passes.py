@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from infra.preprocess.pose_estimation.openpose.hands import HAND_POINTS, HandInp
 from infra.preprocess.pose_estimation.openpose.maps import openpose_axis
 from infra.preprocess.pose_estimation.openpose.people import People
 from infra.preprocess.pose_estimation.openpose.presets import Preset
+from infra.serving.alike import alike
 from infra.serving.engine import WeightsPath
 from infra.serving.torch_runtime import TorchRuntime
 
@@ -51,12 +51,12 @@ class BodyPass:
 
     def pre(self, pictures: list[np.ndarray]) -> list[SamePictures]:
         """uint8 RGB HxWx3 each -> the network's inputs, those of one size together, the largest first."""
-        groups: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = defaultdict(list)
-        for index, picture in enumerate(pictures):
-            for each in self.preset.inputs(picture):
-                groups[each.shape].append((index, each))
-        largest_first = [list(zip(*groups[shape])) for shape in sorted(groups, reverse=True)]
-        return [SamePictures(list(of), torch.from_numpy(np.stack(inputs))) for of, inputs in largest_first]
+        inputs = [(index, each) for index, picture in enumerate(pictures) for each in self.preset.inputs(picture)]
+        largest_first = sorted(alike(each.shape for _, each in inputs).items(), reverse=True)
+        return [
+            SamePictures([inputs[i][0] for i in same], torch.from_numpy(np.stack([inputs[i][1] for i in same])))
+            for _, same in largest_first
+        ]
 
     def infer(self, inputs: list[SamePictures]) -> list[SamePictures]:
         """Inputs -> maps, float32 on the device."""

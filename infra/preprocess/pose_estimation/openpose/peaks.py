@@ -18,7 +18,8 @@ _EIGHT = (*_FOUR, (-1, -1), (-1, 1), (1, -1), (1, 1))
 
 @dataclass(frozen=True)
 class Peaks:
-    """Sorted by part, then by row and column. `x`, `y` pixels of the upsampled map, `score` the map's value there."""
+    """N peaks, sorted by part, then by row and column: `part` (int) of `parts`, `x` and `y` in pixels of the upsampled
+    map (int, or float32 once moved to centroids), `score` the map's value there (float32)."""
 
     part: np.ndarray
     x: np.ndarray
@@ -30,9 +31,6 @@ class Peaks:
     def starts(self) -> np.ndarray:
         """Of each part its first peak, and then the number of all."""
         return np.searchsorted(self.part, np.arange(self.parts + 1))
-
-    def of_part(self, part: int) -> slice:
-        return slice(int(self.starts[part]), int(self.starts[part + 1]))
 
 
 def strict_peaks(heat: np.ndarray, rows: Axis, columns: Axis, threshold: float) -> Peaks:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infra.preprocess.pose_estimation.openpose.assembly import NOBODY, Body, best_first, limb_by_limb
+from infra.preprocess.pose_estimation.openpose.assembly import NO_PEAK, Body, best_first, limb_by_limb
 from infra.preprocess.pose_estimation.openpose.maps import Axis, PortAxis, openpose_axis
 from infra.preprocess.pose_estimation.openpose.pairs import FieldRules, Fields, openpose_pairs, port_pairs
 from infra.preprocess.pose_estimation.openpose.peaks import Peaks, centroids, flat_peaks, scored_by, strict_peaks
@@ -19,7 +19,8 @@ FEET_ALONE = 4  # parts: whoever has feet must have more than these besides
 
 @dataclass(frozen=True)
 class Rules:
-    """A body needs `parts` key points, and `mean` of its scores over their number. `feet`: those do not count."""
+    """A peak is higher than `peak`. A body needs `parts` key points, and `mean` of its scores over their number; with
+    `feet` those of the feet do not count."""
 
     peak: float
     field: FieldRules
@@ -85,7 +86,7 @@ def port_whole(bodies: list[Body]) -> list[Body]:
 
 
 def _is_person(body: Body, rules: Rules, feet: tuple[int, ...]) -> bool:
-    of_feet = sum(body.members[part] != NOBODY for part in feet)
+    of_feet = sum(body.members[part] != NO_PEAK for part in feet)
     count = body.count - of_feet
     if of_feet and count <= FEET_ALONE:
         return False
@@ -97,5 +98,5 @@ def _people(bodies: list[Body], peaks: Peaks, skeleton: Skeleton, back: float) -
     missing = np.zeros((1, 3), np.float32)
     members = np.array([body.members for body in bodies], int).reshape(-1, skeleton.parts)
     totals = np.array([body.total for body in bodies], np.float32)
-    key_points = np.concatenate([places, missing])[members]  # NOBODY is the last
+    key_points = np.concatenate([places, missing])[members]  # NO_PEAK is the last
     return People(key_points, totals / (skeleton.parts + len(skeleton.limbs)))

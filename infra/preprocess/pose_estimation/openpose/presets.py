@@ -23,6 +23,8 @@ PORT_LARGEST = 4096  # pixels of a side
 
 
 class Preset(Protocol):
+    """What stands before and after the body network."""
+
     def inputs(self, picture: np.ndarray) -> list[np.ndarray]:
         """uint8 HxWx3 -> what the network is to see of it, uint8 with sides that are multiples of 8."""
         ...
