@@ -59,7 +59,7 @@ define HELP
 make run      set up, fetch the embedded networks, start all services, dress the sample, keep serving
               ONCE=1 stops after the sample
 make test     set up and run the tests; ARGS="-k pose" goes to pytest
-make models   add torch, diffusers and transformers, which the published networks need
+make models   add torch and what else the published networks need
 make lint     check style
 make bench    time 50 try-ons; ARGS go to bench/tryon.py
 make bench-networks, make bench-grouping
