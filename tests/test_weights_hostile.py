@@ -215,11 +215,22 @@ MANY = 20_000
         ([shape(*[1] * 99, 4) + FLOATS], "4 values for the shape"),
         ([shape(2**64 - 4) + FLOATS], "4 values for the shape"),
         ([FLOATS + b"\x3a\x00"], "4 values for the shape"),
+        ([shape(1) + b"\xad\x00" + b"\0" * 4], "0 values for the shape"),
         ([shape(MANY) + b"\x2d\0\0\0\0\x30\0" * MANY], "more parts than any network"),
         ([shape(MANY) + b"\x2a\x04\0\0\0\0" * MANY], "more parts than any network"),
         ([b""] * MANY, "more parts than any network"),
     ],
-    ids=["endless side", "endless sides", "many sides", "negative", "empty shape", "runs", "pieces", "blobs"],
+    ids=[
+        "endless side",
+        "endless sides",
+        "many sides",
+        "negative",
+        "empty shape",
+        "long key",
+        "runs",
+        "pieces",
+        "blobs",
+    ],
 )
 def test_a_caffe_model_of_absurd_parts_is_told(tmp_path: Path, layers: list[bytes], reason: str) -> None:
     layer = field(1, b"a") + b"".join(field(7, blob) for blob in layers)

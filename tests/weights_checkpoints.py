@@ -28,7 +28,6 @@ GOLDEN = {
     "openpose_body_25": "openpose_body25",
     "openpose_coco": "openpose_coco18",
     "openpose_hand": "openpose_hand",
-    "openpose_face": "openpose_face",
     "densepose_rcnn_r50_fpn_s1x": "densepose",
 }
 

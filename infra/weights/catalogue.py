@@ -397,19 +397,6 @@ CHECKPOINTS: tuple[Checkpoint, ...] = (
         names=_OPENPOSE_NAMES,
     ),
     Checkpoint(
-        id="openpose_face",
-        service="pose estimation",
-        engine="openpose",
-        purpose="70 key points of a face",
-        licence=CMU,
-        builder="infra.preprocess.pose_estimation.openpose.network:build_openpose_face",
-        files=(
-            _port("facenet.pth", 153.7, "8beb52e548624ffcc4aed12af7aee7dcbfaeea420c75609fee999fe7add79d43"),
-            _caffe("face", "pose_iter_116000.caffemodel", 153.7, "e747180d728fa4e4418c465828384333"),
-        ),
-        names=_OPENPOSE_NAMES,
-    ),
-    Checkpoint(
         id="densepose_rcnn_r50_fpn_s1x",
         service="densepose",
         engine="densepose_rcnn",

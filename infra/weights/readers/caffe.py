@@ -135,7 +135,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview | np.nd
             length, at = _varint(message, at)
             yield field, _taken(message, at, length)
             at += length
-        elif wire == FOUR_BYTES and key == _UNPACKED_VALUE:
+        elif key == _UNPACKED_VALUE and at == start + 1:  # no writer takes more bytes for it than one
             values = _unpacked(message[start:])
             yield field, values
             at = start + 5 * values.size

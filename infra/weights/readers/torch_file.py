@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 ZIP_MAGIC = b"PK\x03\x04"
 # The number that the old form begins with, as pickles of protocol 2 and more, and of protocol 0, write it
 LEGACY_MAGIC = (b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"L119547037146038801333356L\n.")
-
-
 _OLD_PICKLES = 5  # of an old file: magic number, version, system, contents, and the keys of the storages behind them
 _LARGEST_PICKLE = 16_000_000  # bytes; that of a thousand tensors has a tenth of a million, the values lie elsewhere
 
