@@ -32,6 +32,9 @@ def engine_app(service: str, description: str, router: APIRouter, own: Settings 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker.start()
+        restricted = [identity for identity in engine.weights if not entry_of(identity).licence.commercial_use]
+        if restricted:
+            log.warning("%s: the licence allows no commercial use; see docs/weights.md", ", ".join(restricted))
         yield
         worker.stop()
         app.state.companions.stop()

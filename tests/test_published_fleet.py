@@ -74,6 +74,12 @@ def test_auto_takes_the_published_networks_and_says_what_runs(
     assert (said["device"], said["dtype"], said["max_batch"]) == ("cpu", "float32", 3)
 
 
+def test_the_log_says_whose_licence_allows_no_commercial_use(published: RunningFleet):
+    (parser,) = [line for line in published.log.read_text().splitlines() if "schp_cihp: the licence" in line]
+    assert "no commercial use" in parser and "docs/weights.md" in parser
+    assert "densepose_rcnn_r50_fpn_s1x: the licence" not in published.log.read_text()
+
+
 def parsed(answer: httpx.Response) -> np.ndarray:
     assert answer.status_code == 200, answer.text
     return decode_array(answer.content)
