@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock, Timeout
 
 from infra.weights.catalogue import entry_of
 from infra.weights.entry import Checkpoint, Entry
@@ -89,6 +88,8 @@ class WeightsFolder:
     @contextmanager
     def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
         """Make the folder and keep other processes from writing to it; `waiting` is called where one does already."""
+        from filelock import FileLock, Timeout  # tries out links in a temporary folder, which services must not
+
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".fetching.lock")
         try:
