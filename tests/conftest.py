@@ -15,6 +15,7 @@ from infra.weights import WeightsFolder
 from infra.weights.folder import FOLDER_VARIABLE
 from tests.checkpoints import with_embedded
 from tests.fleet import RunningFleet, started_fleet
+from tests.weights_server import FileServer
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
@@ -49,6 +50,14 @@ def read_grey(path: Path) -> np.ndarray:
 def weights() -> WeightsPath:
     """Catalogue id -> checked file, of the embedded networks that `make test` has fetched."""
     return WeightsFolder.default().path
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """What weights are fetched from in tests, on this machine."""
+    server = FileServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[FileServer]:
-    server = FileServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def downloader() -> Iterator[Downloader]:
     downloader = Downloader(threading.Event())
     yield downloader
